@@ -1,1 +1,7 @@
-export {}
+export { ActiveDirectoryAuthorization } from './lib/active-directory.ts'
+export { AnonymousAuthorization, type AnonymousAuthorizationOptions } from './lib/anonymous.ts'
+export type { Authorization, AuthorizationHeaders, AuthorizationRequest } from './lib/authorization.ts'
+export { AuthError, type AuthErrorCode } from './lib/errors.ts'
+export { LocalSwiftAuthorization } from './lib/local-swift.ts'
+export { NativeAuthorization, type NativeAuthorizationOptions } from './lib/native.ts'
+export type { Secret } from './lib/secret.ts'
