@@ -1,0 +1,51 @@
+import { existsSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { command, CommandError } from './command.ts'
+
+/** How many tests passed and failed. */
+export interface Counts {
+  readonly passed: number
+  readonly failed: number
+}
+
+/** The part of vitest's JSON report that is read here. */
+interface VitestReport {
+  readonly numPassedTests: number
+  readonly numFailedTests: number
+  readonly testResults: readonly {
+    readonly status: string
+    readonly assertionResults: readonly { status: string }[]
+  }[]
+}
+
+/** Runs every test of the workspace, output as it comes. */
+export async function runTests(root: string, folder: string): Promise<Counts> {
+  const file = join(folder, 'vitest.json')
+  const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${file}`]
+  let exitedWell = true
+  try {
+    await command(root, 'vitest', ['run', ...reporters], { cwd: root, live: true })
+  } catch (error) {
+    if (!(error instanceof CommandError)) throw error
+    exitedWell = false
+  }
+  return count(
+    existsSync(file) ? (JSON.parse(readFileSync(file, 'utf8')) as VitestReport) : undefined,
+    exitedWell,
+  )
+}
+
+/**
+ * Counts a report. A file that fails outside its tests counts as one; so does a run that fails outside its files, and one
+ * without any test.
+ */
+export function count(report: VitestReport | undefined, exitedWell: boolean): Counts {
+  const { numPassedTests: passed = 0, numFailedTests = 0, testResults = [] } = report ?? {}
+  const brokenFiles = testResults.filter(
+    ({ status, assertionResults }) =>
+      status === 'failed' && !assertionResults.some((assertion) => assertion.status === 'failed'),
+  )
+  const failed = numFailedTests + brokenFiles.length
+  const nothing = !exitedWell || passed === 0
+  return { passed, failed: failed === 0 && nothing ? 1 : failed }
+}
