@@ -1,4 +1,4 @@
-import { existsSync, globSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { command } from './command.ts'
@@ -27,7 +27,7 @@ export async function tarballProblems(root: string, tarball: string, destination
 export function contentProblems(folder: string): string[] {
   const manifest = readManifest(join(folder, 'package.json'))
   const text = readFileSync(join(folder, 'package.json'), 'utf8')
-  const files = globSync('**/*', { cwd: folder, withFileTypes: true })
+  const files = readdirSync(folder, { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile())
     .map((entry) => join(entry.parentPath, entry.name).slice(folder.length + 1))
   const needed = ['README.md', 'LICENSE', ...targets(manifest)]

@@ -1,0 +1,42 @@
+import { execFile } from 'node:child_process'
+import { existsSync, globSync, readFileSync } from 'node:fs'
+import { rm, writeFile } from 'node:fs/promises'
+import { basename, dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import { readmeExamples } from '@hcp/check/readme'
+import { describe, test } from 'vitest'
+
+const root = fileURLToPath(new URL('../../..', import.meta.url))
+const limit = 30_000
+const run = promisify(execFile)
+
+// An example lies where its imports are found: in the package that the README is of. What the README at the top shows
+// may use everything, as this package may.
+const readmes = [
+  { name: 'README.md', file: join(root, 'README.md'), folder: dirname(import.meta.dirname) },
+  ...globSync('packages/*/README.md', { cwd: root })
+    .toSorted()
+    .map((name) => ({ name, file: join(root, name), folder: dirname(join(root, name)) })),
+]
+
+describe.each(readmes.filter(({ file }) => existsSync(file)))('$name', ({ file, folder }) => {
+  const examples = readmeExamples(readFileSync(file, 'utf8'))
+
+  // A little longer than the example itself gets, so that the failure says what it printed until then.
+  const timeout = limit + 5_000
+  test.for(examples)(
+    'the example at line $line runs by itself and ends well',
+    { timeout },
+    async ({ line, code }) => {
+      const example = join(folder, `.readme-${basename(dirname(file))}-${line}.ts`)
+      // As far down as in the README, so that a stack trace names the line there.
+      await writeFile(example, '\n'.repeat(line - 1) + code)
+      try {
+        await run(process.execPath, [example], { cwd: folder, timeout: limit })
+      } finally {
+        await rm(example)
+      }
+    },
+  )
+})
