@@ -7,6 +7,7 @@ import { PathBuilder } from '../index.ts'
 import { NameSource } from './name-source.ts'
 import { macAddress, nameSource, threadClockSequence } from './node.ts'
 
+const here = new URL('.', import.meta.url).href
 const card = Buffer.from('98fe94437d8c', 'hex')
 const node = (name: string): string => name.slice(24)
 const clockSequence = (name: string): string => name.slice(19, 23)
@@ -69,7 +70,7 @@ describe('one process', () => {
 async function inThreads(threads: number, expression: string): Promise<string[]> {
   const script = `
     const { parentPort } = require('node:worker_threads')
-    const at = (file) => import(new URL(file, ${JSON.stringify(import.meta.url)}).href)
+    const at = (file) => import('${here}' + file)
     ;(async () => parentPort.postMessage(await (${expression})(at)))()`
   const answers = Array.from({ length: threads }, async () => {
     const [names] = await once(new Worker(script, { eval: true }), 'message')
@@ -83,7 +84,7 @@ describe('worker threads', () => {
     const names = await inThreads(
       4,
       `async (at) => {
-        const { PathBuilder } = await at('../index.ts')
+        const { PathBuilder } = await at('path-builder.ts')
         const builder = new PathBuilder()
         return Array.from({ length: 100_000 }, () => builder.getUnique('a').name)
       }`,
@@ -96,7 +97,7 @@ describe('worker threads', () => {
     const names = await inThreads(
       4,
       `async (at) => {
-        const [{ NameSource }, { threadClockSequence }] = await Promise.all([at('./name-source.ts'), at('./node.ts')])
+        const [{ NameSource }, { threadClockSequence }] = await Promise.all([at('name-source.ts'), at('node.ts')])
         const node = Buffer.from('98fe94437d8c', 'hex')
         const source = new NameSource({
           node, clockSequence: threadClockSequence(), now: () => 1_795_000_000_000, firstTick: () => 0,
@@ -123,9 +124,14 @@ describe('the node field', () => {
   ]
   const loopback = entry('00:00:00:00:00:00', true)
 
-  test('is marked as no card when it is random', () => {
-    const { name } = new PathBuilder().getUnique('a')
-    expect(Number.parseInt(node(name).slice(0, 2), 16) & 1).toBe(1)
+  test('is marked as no card when it is random, and another in each copy of the package', async () => {
+    const nodes = new Set<string>()
+    for (let copy = 0; copy < 32; copy++) {
+      const loaded = (await import(`${here}node.ts?random=${copy}`)) as { nameSource: typeof nameSource }
+      nodes.add(node(loaded.nameSource('random').next()))
+    }
+    expect(nodes.size).toBe(32)
+    for (const node of nodes) expect(Number.parseInt(node.slice(0, 2), 16) & 1).toBe(1)
   })
 
   const cards: [string, Interfaces, string][] = [
@@ -173,7 +179,7 @@ describe('the node field', () => {
   })
 
   test.runIf(hasCard)('with one card, a second copy of the package goes on where the first is', async () => {
-    const copy = (await import(`${new URL('node.ts', import.meta.url).href}?copy`)) as {
+    const copy = (await import(`${here}node.ts?mac`)) as {
       nameSource: typeof nameSource
     }
     expect(copy.nameSource).not.toBe(nameSource)
