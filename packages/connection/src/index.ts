@@ -1,1 +1,34 @@
-export {}
+export { type Body, type BodyContent, FileBody } from './lib/body.ts'
+export { type BodyOptions, Connection, type ConnectionOptions, type RequestOptions } from './lib/connection.ts'
+export type {
+  ErrorEvent,
+  RequestEvent,
+  RequestStartEvent,
+  ResponseEvent,
+  RetryEvent,
+} from './lib/diagnostics.ts'
+export {
+  type AttemptFailure,
+  type ErrorFacts,
+  HcpAmbiguousError,
+  HcpAuthorizationError,
+  HcpBodyError,
+  HcpCertificateError,
+  HcpClosedError,
+  HcpConnectError,
+  HcpDnsError,
+  HcpError,
+  type HcpErrorCode,
+  HcpHashError,
+  HcpProtocolError,
+  HcpResponseError,
+  HcpSocketError,
+  HcpTimeoutError,
+  HcpTlsError,
+  HcpTruncatedError,
+  type TimeoutPhase,
+} from './lib/errors.ts'
+export { HcpResponse, type ResponseHeaders, type Timing } from './lib/response.ts'
+export { RetryBudget, type RetryOptions } from './lib/retry.ts'
+export { Port, Target, type TargetOptions, type TlsOptions } from './lib/target.ts'
+export type { Params, ParamValue } from './lib/url.ts'

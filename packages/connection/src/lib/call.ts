@@ -1,0 +1,115 @@
+import { performance } from 'node:perf_hooks'
+import { type AttemptFailure, type ErrorFacts, HcpError, HcpTimeoutError } from './errors.ts'
+
+/** One request of the caller over all its tries: its facts, its deadline and its signal. */
+export class Call {
+  readonly method: string
+  /** Without query. */
+  readonly url: string
+  readonly began: number = performance.now()
+  attempts = 0
+  readonly failures: AttemptFailure[] = []
+  /** Bytes of the request went out in some try. */
+  sent = false
+  /** Set once the caller, or the deadline, has ended the call. */
+  reason: unknown
+  #ended = false
+  #onAbort: ((reason: unknown) => void) | undefined
+  readonly #deadline: number | undefined
+  #timer: NodeJS.Timeout | undefined
+  readonly #signal: AbortSignal | undefined
+  #listener: (() => void) | undefined
+
+  constructor(method: string, url: string, signal: AbortSignal | undefined, deadline: number | undefined) {
+    this.method = method
+    this.url = url
+    this.#signal = signal
+    this.#deadline = deadline
+    if (signal !== undefined) {
+      this.#listener = () => this.#abort(signal.reason)
+      signal.addEventListener('abort', this.#listener, { once: true })
+    }
+    if (deadline !== undefined) {
+      this.#timer = setTimeout(() => {
+        const message = `${method} ${url} was not done within its deadline of ${deadline} ms`
+        this.#abort(new HcpTimeoutError('deadline', deadline, message, this.facts(undefined)))
+      }, deadline)
+    }
+  }
+
+  get aborted(): boolean {
+    return this.reason !== undefined
+  }
+
+  /** Milliseconds since the call began. */
+  get elapsed(): number {
+    return performance.now() - this.began
+  }
+
+  /** Milliseconds left before the deadline, `undefined` without one. */
+  get left(): number | undefined {
+    return this.#deadline === undefined ? undefined : Math.max(0, this.#deadline - this.elapsed)
+  }
+
+  /** Says what to stop when the caller or the deadline ends the call: the try that runs now, or the pause between two. */
+  onAbort(stop: ((reason: unknown) => void) | undefined): void {
+    this.#onAbort = stop
+    if (stop !== undefined && this.aborted) stop(this.reason)
+  }
+
+  /** No more to be stopped: the body has ended, or the call has failed. */
+  end(): void {
+    if (this.#ended) return
+    this.#ended = true
+    this.#onAbort = undefined
+    clearTimeout(this.#timer)
+    if (this.#listener !== undefined) this.#signal?.removeEventListener('abort', this.#listener)
+  }
+
+  facts(address: string | undefined, cause?: unknown): ErrorFacts {
+    return {
+      method: this.method,
+      url: this.url,
+      address,
+      attempts: this.attempts,
+      failures: [...this.failures],
+      sent: this.sent,
+      cause,
+    }
+  }
+
+  failed(address: string | undefined, code: string, message: string): void {
+    this.failures.push({ address, code, message, at: Math.round(this.elapsed) })
+  }
+
+  /** Waits, unless the call is ended meanwhile: then rejects with the reason. */
+  async pause(milliseconds: number): Promise<void> {
+    if (this.aborted) throw this.reason
+    if (milliseconds <= 0) return
+    await new Promise<void>((resolve, reject) => {
+      const timer = setTimeout(() => {
+        this.onAbort(undefined)
+        resolve()
+      }, milliseconds)
+      this.onAbort((reason) => {
+        clearTimeout(timer)
+        reject(reason)
+      })
+    })
+  }
+
+  #abort(reason: unknown): void {
+    if (this.aborted || this.#ended) return
+    this.reason = reason ?? new DOMException('This operation was aborted', 'AbortError')
+    const stop = this.#onAbort
+    this.#onAbort = undefined
+    stop?.(this.reason)
+  }
+}
+
+/** Adds to an error that was made below, where they were not known, the facts of the call. */
+export function withFacts(error: HcpError, facts: ErrorFacts): HcpError {
+  const { cause: _cause, failures = [], ...rest } = facts
+  const address = error.address ?? rest.address
+  return Object.assign(error, { ...rest, address, failures: [...failures, ...error.failures] })
+}

@@ -1,0 +1,779 @@
+import { validateHeaderName, validateHeaderValue } from 'node:http'
+import { Readable } from 'node:stream'
+import type { AuthorizationHeaders } from '@hcp/auth'
+import type { Dispatcher } from 'undici'
+import { AnswerBody } from './answer-body.ts'
+import { checkBoolean, checkInteger, checkMilliseconds, checkOptions, checkString } from './arguments.ts'
+import { type Body, type BodySource, bodySource, type OpenBody } from './body.ts'
+import { Call, withFacts } from './call.ts'
+import { errorChannel, type RequestEvent, requestChannel, responseChannel, retryChannel } from './diagnostics.ts'
+import { Dialer } from './dialer.ts'
+import { Doubt } from './doubt.ts'
+import {
+  HcpAmbiguousError,
+  HcpAuthorizationError,
+  HcpBodyError,
+  HcpClosedError,
+  HcpError,
+  HcpHashError,
+  HcpTimeoutError,
+} from './errors.ts'
+import { Exchange } from './exchange.ts'
+import { namedHashes, RunningHash } from './hash.ts'
+import { NodePool } from './node-pool.ts'
+import { HcpResponse } from './response.ts'
+import { retryAfter, type RetryOptions, RetryPolicy } from './retry.ts'
+import { compareStored, type Finding } from './stored-object.ts'
+import { Target } from './target.ts'
+import { type Params, requestPath, requestQuery } from './url.ts'
+
+export interface ConnectionOptions {
+  /**
+   * Sockets at most, spread evenly over the nodes as they are opened; further requests wait. 1 is one session. Default 8, at
+   * most 254: HCP serves no more at a time on one node, and one node may be all that is left (Using a Namespace, "Persistent
+   * connections with HTTP").
+   */
+  readonly connections?: number
+  /** An idle socket is closed after this long. Keep it below HCP's own 60 s. Milliseconds, default 30,000. */
+  readonly idleTimeout?: number
+  /** TCP and TLS handshake with one node. Milliseconds, default 5,000. */
+  readonly connectTimeout?: number
+  /** Wait for an answer's head, and for the peer to take more of a body. Milliseconds, default 30,000. */
+  readonly headersTimeout?: number
+  /** Longest pause inside an answer's body. Milliseconds, default 30,000. */
+  readonly bodyTimeout?: number
+  /** A whole call with all its tries, up to the end of its answer's body. Milliseconds, default none. */
+  readonly deadline?: number
+  /** TCP keep-alive probes after this much silence, `false` for none. Milliseconds, default 60,000. */
+  readonly tcpKeepAlive?: number | false
+  /** Repetition: its bounds, the number of attempts, or `false` for never. */
+  readonly retry?: RetryOptions | number | false
+  /** Compare content with HCP's hash in every GET and PUT of an object. Default false. */
+  readonly verifyHash?: boolean
+}
+
+export interface RequestOptions {
+  /** Query parameters. A query in the path is not one: it would be part of the name. */
+  readonly params?: Params
+  /** Further headers. `Host`, `Authorization` and the framing headers are set by the connection. */
+  readonly headers?: Readonly<Record<string, string | number>>
+  /** Ends the call: it rejects with the signal's reason. */
+  readonly signal?: AbortSignal
+  /** The path is percent-encoded already. Default false: it is text, and is encoded once per segment. */
+  readonly encoded?: boolean
+  /** As in {@link ConnectionOptions}, for this call. */
+  readonly deadline?: number
+  readonly headersTimeout?: number
+  readonly bodyTimeout?: number
+  readonly retry?: RetryOptions | number | false
+  readonly verifyHash?: boolean
+  /**
+   * This request may be carried out twice without harm, so it may be repeated after bytes of it went out. Default: true for GET,
+   * HEAD, DELETE and for PUT of an annotation or ACL; other PUTs are settled, POST is never repeated.
+   */
+  readonly idempotent?: boolean
+  /** Take the whole answer in before the call is done; an answer cut short is then fetched again. Default false. */
+  readonly buffered?: boolean
+}
+
+export interface BodyOptions extends RequestOptions {
+  /** Bytes that a stream, iterable or function will give. It is then announced, and checked. Default: sent in chunks. */
+  readonly size?: number
+}
+
+const knownConnection: ReadonlySet<string> = new Set([
+  'connections',
+  'idleTimeout',
+  'connectTimeout',
+  'headersTimeout',
+  'bodyTimeout',
+  'deadline',
+  'tcpKeepAlive',
+  'retry',
+  'verifyHash',
+])
+const knownRequest: ReadonlySet<string> = new Set([
+  'params',
+  'headers',
+  'signal',
+  'encoded',
+  'deadline',
+  'headersTimeout',
+  'bodyTimeout',
+  'retry',
+  'verifyHash',
+  'idempotent',
+  'buffered',
+])
+const knownBody: ReadonlySet<string> = new Set([...knownRequest, 'size'])
+
+/** Set by the connection, or never right with it. */
+const ownHeaders: ReadonlySet<string> = new Set([
+  'authorization',
+  'connection',
+  'content-length',
+  'expect',
+  'host',
+  'keep-alive',
+  'transfer-encoding',
+  'upgrade',
+])
+
+/** An answer to other methods than GET is taken in up to this size without a reader. */
+const smallAnswer = 1024 * 1024
+const noOptions: BodyOptions = Object.freeze({})
+const noSchemes: readonly string[] = []
+
+/** Everything about a request that does not change from try to try. */
+interface Plan {
+  readonly call: Call
+  readonly path: string
+  readonly query: string
+  readonly headers: Readonly<Record<string, string>>
+  readonly source: BodySource | undefined
+  readonly options: BodyOptions
+  readonly retry: RetryPolicy
+  readonly verifyHash: boolean
+  readonly headersTimeout: number
+  readonly bodyTimeout: number
+}
+
+/**
+ * Requests to one target over persistent connections to all its nodes. Opens nothing before the first request; may be used
+ * by any number of callers at a time; to be closed when no longer needed.
+ *
+ * A node that cannot be connected to is passed over for the next, whatever the request. After bytes of a request went out it
+ * is repeated only where that is safe. Every HTTP status is an answer; what throws is an {@link HcpError} or the reason of an
+ * abort.
+ *
+ * @example
+ *   await using connection = new Connection(target)
+ *   const response = await connection.put('/rest/folder/name', 'content')
+ */
+export class Connection implements AsyncDisposable {
+  readonly target: Target
+  readonly #options: Required<Omit<ConnectionOptions, 'deadline' | 'retry' | 'tcpKeepAlive'>> & {
+    readonly deadline: number | undefined
+  }
+  readonly #retry: RetryPolicy
+  readonly #pool: NodePool
+  readonly #origin: string
+  readonly #exchanges = new Set<Exchange>()
+  /** Answers whose body nobody may be reading. */
+  readonly #open = new Map<Exchange, HcpResponse>()
+  #closing: Promise<void> | undefined
+  #last: HcpResponse | undefined
+  /** The namespace's hash algorithm, as seen in answers. */
+  #hashScheme: string | undefined
+  #authorized: { readonly headers: AuthorizationHeaders; readonly pairs: readonly string[] } | undefined
+
+  /** @throws {TypeError | RangeError} for options that are unknown, of the wrong type or out of range, by name. */
+  constructor(target: Target, options: ConnectionOptions = {}) {
+    if (!(target instanceof Target)) throw new TypeError('Connection: the first argument must be a Target')
+    checkOptions('Connection', options, knownConnection)
+    const {
+      connections = 8,
+      idleTimeout = 30_000,
+      connectTimeout = 5_000,
+      headersTimeout = 30_000,
+      bodyTimeout = 30_000,
+      deadline,
+      tcpKeepAlive = 60_000,
+      retry = {},
+      verifyHash = false,
+    } = options
+    this.target = target
+    this.#options = {
+      connections: checkInteger('connections', connections, 1, 254),
+      idleTimeout: checkMilliseconds('idleTimeout', idleTimeout),
+      connectTimeout: checkMilliseconds('connectTimeout', connectTimeout),
+      headersTimeout: checkMilliseconds('headersTimeout', headersTimeout),
+      bodyTimeout: checkMilliseconds('bodyTimeout', bodyTimeout),
+      deadline: deadline === undefined ? undefined : checkMilliseconds('deadline', deadline),
+      verifyHash: checkBoolean('verifyHash', verifyHash),
+    }
+    this.#retry = new RetryPolicy(retry)
+    this.#origin = target.origin
+    const dialer = new Dialer(target, {
+      connectTimeout: this.#options.connectTimeout,
+      tcpKeepAlive: tcpKeepAlive === false ? 0 : checkMilliseconds('tcpKeepAlive', tcpKeepAlive),
+    })
+    this.#pool = new NodePool(this.#origin, dialer, this.#options)
+  }
+
+  /** Reads an object, a listing or a document. */
+  get(path: string, options?: RequestOptions): Promise<HcpResponse> {
+    return this.#request('GET', path, undefined, options, knownRequest)
+  }
+
+  /** The head of what GET would answer. */
+  head(path: string, options?: RequestOptions): Promise<HcpResponse> {
+    return this.#request('HEAD', path, undefined, options, knownRequest)
+  }
+
+  /** Stores `body` under `path`; without versioning HCP refuses to overwrite and answers 409. */
+  put(path: string, body?: Body | null, options?: BodyOptions): Promise<HcpResponse> {
+    return this.#request('PUT', path, body, options, knownBody)
+  }
+
+  /** Changes metadata. `new URLSearchParams({ retention: 'A+1y' })` as body sends a form, as HCP documents it. */
+  post(path: string, body?: Body | null, options?: BodyOptions): Promise<HcpResponse> {
+    return this.#request('POST', path, body, options, knownBody)
+  }
+
+  /** Deletes. A repetition after a lost answer may find nothing left and answer 404: see `attempts`. */
+  delete(path: string, options?: RequestOptions): Promise<HcpResponse> {
+    return this.#request('DELETE', path, undefined, options, knownRequest)
+  }
+
+  /** Any method. */
+  request(method: string, path: string, options: BodyOptions & { readonly body?: Body | null } = {}): Promise<HcpResponse> {
+    const { body, ...rest } = options ?? {}
+    return this.#request(method, path, body, rest, knownBody)
+  }
+
+  /** The answer that came last, whoever asked for it. */
+  get lastResponse(): HcpResponse | undefined {
+    return this.#last
+  }
+
+  /** Open sockets by node address. */
+  get sockets(): ReadonlyMap<string, number> {
+    return this.#pool.sockets
+  }
+
+  get closed(): boolean {
+    return this.#closing !== undefined
+  }
+
+  /**
+   * Lets requests in flight finish, gives up answers that nobody has begun to read, and closes all sockets. Further requests
+   * are refused. Leaves the target alone.
+   */
+  close(): Promise<void> {
+    if (this.#closing === undefined) {
+      this.#closing = this.#pool.close()
+      for (const response of this.#open.values()) if (!response.bodyUsed) void response.dump()
+    }
+    return this.#closing
+  }
+
+  /** Closes at once: requests in flight are rejected with `reason`, by default an `HcpClosedError`. */
+  async destroy(reason: Error = new HcpClosedError('The connection was destroyed')): Promise<void> {
+    this.#closing ??= this.#pool.destroy(reason)
+    for (const exchange of this.#exchanges) exchange.stop(reason)
+    await this.#pool.destroy(reason)
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  async #request(
+    method: string,
+    path: string,
+    body: unknown,
+    options: BodyOptions = noOptions,
+    known: ReadonlySet<string> = knownBody,
+  ): Promise<HcpResponse> {
+    const plan = this.#plan(method, path, body, options, known)
+    const { call } = plan
+    try {
+      const response = await this.#tries(plan)
+      this.#last = response
+      return response
+    } catch (error) {
+      call.end()
+      if (error instanceof HcpError && errorChannel.hasSubscribers) {
+        errorChannel.publish({ ...eventOf(call, error.address), code: error.code, message: error.message })
+      }
+      throw error
+    }
+  }
+
+  /** All checks of arguments: nothing is sent before they passed. */
+  #plan(method: unknown, path: unknown, body: unknown, options: BodyOptions, known: ReadonlySet<string>): Plan {
+    if (options !== noOptions) checkOptions(`Connection.${String(method).toLowerCase()}`, options, known)
+    const verb = checkString('method', method)
+    if (!/^[A-Z]+$/.test(verb)) throw new RangeError(`method must be upper-case letters, not ${JSON.stringify(verb)}`)
+    const { signal, deadline = this.#options.deadline, encoded = false, buffered, idempotent } = options
+    const { verifyHash, headersTimeout, bodyTimeout } = options
+    const wirePath = requestPath(path, checkBoolean('encoded', encoded))
+    const query = requestQuery(options.params)
+    const headers = options.headers === undefined ? {} : ownCopy(options.headers)
+    if (buffered !== undefined) checkBoolean('buffered', buffered)
+    if (idempotent !== undefined) checkBoolean('idempotent', idempotent)
+    if (verifyHash !== undefined) checkBoolean('verifyHash', verifyHash)
+    if (headersTimeout !== undefined) checkMilliseconds('headersTimeout', headersTimeout)
+    if (bodyTimeout !== undefined) checkMilliseconds('bodyTimeout', bodyTimeout)
+    if (deadline !== undefined) checkMilliseconds('deadline', deadline)
+    if (signal !== undefined && !(signal instanceof AbortSignal)) throw new TypeError('signal must be an AbortSignal')
+    const source = bodySource(body, options.size)
+    if (body instanceof URLSearchParams) headers['content-type'] ??= 'application/x-www-form-urlencoded'
+    const retry = options.retry === undefined ? this.#retry : new RetryPolicy(options.retry, this.#retry)
+    if (this.closed) throw new HcpClosedError('The connection is closed: make a new one')
+    signal?.throwIfAborted()
+    return {
+      call: new Call(verb, this.#origin + wirePath, signal, deadline),
+      path: wirePath,
+      query,
+      headers,
+      source,
+      options,
+      retry,
+      verifyHash: verifyHash ?? this.#options.verifyHash,
+      headersTimeout: headersTimeout ?? this.#options.headersTimeout,
+      bodyTimeout: bodyTimeout ?? this.#options.bodyTimeout,
+    }
+  }
+
+  /** Tries until there is an answer to return, or an error that repetition cannot or must not mend. */
+  async #tries(plan: Plan): Promise<HcpResponse> {
+    const { call } = plan
+    const doubt = new Doubt(plan.headers)
+    for (;;) {
+      call.attempts++
+      const starting = this.#start(plan, doubt.condition)
+      const exchange = starting instanceof Promise ? await starting : starting
+      let outcome: HcpResponse | HcpError
+      try {
+        outcome = await exchange.response
+        if (plan.options.buffered === true) await exchange.whole()
+      } catch (error) {
+        if (call.aborted || !(error instanceof HcpError)) throw error
+        outcome = withFacts(error, call.facts(exchange.address))
+      }
+      call.onAbort(undefined)
+      const verdict = await (outcome instanceof HcpResponse
+        ? this.#judgeAnswer(plan, exchange, outcome, doubt)
+        : this.#judgeFailure(plan, exchange, outcome, doubt))
+      if (verdict instanceof HcpResponse) return verdict
+      const { code, message, delay } = verdict
+      call.failed(exchange.address, code, message)
+      if (retryChannel.hasSubscribers) {
+        retryChannel.publish({ ...eventOf(call, exchange.address), code, delay: Math.round(delay) })
+      }
+      await call.pause(delay)
+    }
+  }
+
+  /** What to do with an answer: return it, or try again. */
+  async #judgeAnswer(plan: Plan, exchange: Exchange, response: HcpResponse, doubt: Doubt): Promise<HcpResponse | Again> {
+    const { call, retry, source } = plan
+    const { circle } = this.target
+    const { status } = response
+    const after = retryAfter(response.header('retry-after'))
+    if (status === 503) circle.failed(response.address, after === undefined ? {} : { retryAfter: after })
+    else circle.succeeded(response.address)
+
+    const refused = doubt.raised && (status === 409 || status === 412)
+    const repeatable = refused || (isPassing(status) && this.#mayRepeat(plan, status))
+    if (!repeatable) {
+      this.#watch(exchange, response)
+      if (plan.verifyHash && call.method === 'PUT' && response.ok) await this.#verifyPut(plan, exchange, response)
+      retry.budget.give(call.attempts > 1 ? 5 : 1)
+      return response
+    }
+    if (call.method === 'PUT' && (refused || (status !== 503 && status !== 429)) && mustSettle(plan)) {
+      const settled = await this.#settle(plan, exchange, doubt)
+      if (settled !== undefined) {
+        await response.dump()
+        return settled
+      }
+      // Another object has the name: that is what a plain 409 says, and it is the answer.
+      const answered = status === 409 && doubt.finding === 'other'
+      if (answered || (doubt.finding === 'unknown' && !refused)) {
+        this.#watch(exchange, response)
+        return response
+      }
+      if (doubt.finding === 'unknown') {
+        await response.dump()
+        throw ambiguous(plan, exchange.address, undefined)
+      }
+    }
+    const replayable = source === undefined || source.replayable
+    const late = after !== undefined && (after > retry.maxRetryAfter || after >= (call.left ?? Number.POSITIVE_INFINITY))
+    if (!replayable || late || call.attempts >= retry.attempts || !retry.budget.take(5)) {
+      this.#watch(exchange, response)
+      return response
+    }
+    await response.dump()
+    if (status === 503) this.#pool.leave(response.address)
+    return {
+      code: `HTTP_${status}`,
+      message: response.errorMessage ?? response.statusText,
+      delay: after ?? retry.delay(call.attempts),
+    }
+  }
+
+  /** What to do after a try that brought no answer: try again, or throw. */
+  async #judgeFailure(plan: Plan, exchange: Exchange, error: HcpError, doubt: Doubt): Promise<HcpResponse | Again> {
+    const { call, retry, source } = plan
+    if (exchange.address !== undefined) this.#nodeFailed(exchange.address, error)
+    if (!error.retryable || error instanceof HcpHashError) throw error
+    const replayable = source === undefined || source.replayable
+    if (exchange.started) {
+      // Before it was whole HCP has stored nothing; after that only a look at the object tells.
+      const unsettled = call.method === 'PUT' && exchange.bodySent && mustSettle(plan)
+      if (unsettled) {
+        const settled = await this.#settle(plan, exchange, doubt, error)
+        if (settled !== undefined) return settled
+        if (doubt.finding === 'unknown' || (doubt.finding === 'other' && !replayable)) {
+          throw ambiguous(plan, exchange.address, error)
+        }
+      } else if (!this.#mayRepeat(plan, undefined) && !(call.method === 'PUT' && !exchange.bodySent)) {
+        throw error
+      }
+      if (!replayable) throw error
+    }
+    const cost = error instanceof HcpTimeoutError ? 10 : 5
+    if (call.attempts >= retry.attempts || !retry.budget.take(cost)) throw error
+    // With another node to ask there is no reason to wait, once.
+    const other = exchange.started && this.target.circle.health().some((node) => node.state === 'healthy')
+    return {
+      code: error.code,
+      message: error.message,
+      delay: other && call.attempts === 1 ? 0 : retry.delay(call.attempts),
+    }
+  }
+
+  /**
+   * May this request be sent again after it was, or may have been, carried out? PUTs of objects may, once they are settled.
+   *
+   * @param status Of the answer; `undefined` if there was none. After 503 and 429 HCP has done nothing with a PUT.
+   */
+  #mayRepeat(plan: Plan, status: number | undefined): boolean {
+    const { call, options, query } = plan
+    if (options.idempotent !== undefined) return options.idempotent
+    switch (call.method) {
+      case 'GET':
+      case 'HEAD':
+      case 'DELETE':
+      case 'OPTIONS':
+        return true
+      case 'PUT':
+        return status === 503 || status === 429 || mustSettle(plan) || replacesWhole.test(query)
+      default:
+        return false
+    }
+  }
+
+  /**
+   * Finds out by HEAD whether an earlier try of this PUT stored the object.
+   *
+   * @returns An answer in place of the lost one if it did; else nothing, and `doubt` knows how to go on.
+   */
+  async #settle(plan: Plan, exchange: Exchange, doubt: Doubt, error?: HcpError): Promise<HcpResponse | undefined> {
+    const { call, source, options, headers, query } = plan
+    doubt.raised = true
+    const { left } = call
+    let head: HcpResponse
+    try {
+      head = await this.#request('HEAD', plan.path, undefined, {
+        encoded: true,
+        ...(options.signal === undefined ? {} : { signal: options.signal }),
+        ...(left === undefined ? {} : { deadline: Math.max(1, Math.ceil(left)) }),
+        headersTimeout: plan.headersTimeout,
+      })
+    } catch (cause) {
+      if (call.aborted) throw call.reason
+      options.signal?.throwIfAborted()
+      throw ambiguous(plan, exchange.address, error ?? cause)
+    }
+    const size = headers['x-hcp-size']
+    const finding: Finding = makesDirectory.test(query)
+      ? { kind: head.header('x-hcp-type') === 'directory' ? 'stored' : head.status === 404 ? 'absent' : 'unknown' }
+      : headers['content-encoding'] === undefined
+        ? await compareStored(
+            head,
+            { source, sent: exchange.sendHash, dataSize: size === undefined ? undefined : Number(size) },
+            call.elapsed,
+          )
+        : { kind: head.status === 404 ? 'absent' : 'unknown' }
+    doubt.found(finding)
+    if (finding.kind !== 'stored') return undefined
+    call.end()
+    return settledAnswer(call, head)
+  }
+
+  /** Compares what HCP says it stored with what was sent. */
+  async #verifyPut(plan: Plan, exchange: Exchange, response: HcpResponse): Promise<void> {
+    const { call, source, query } = plan
+    if (source === undefined || /[?&]type=/.test(query) || plan.headers['content-encoding'] !== undefined) return
+    const named = namedHashes(response.headers)
+    const own = response.header('x-hcp-hash')?.split(' ')[0]
+    if (own !== undefined) this.#hashScheme = own
+    for (const { scheme, hex } of named) {
+      let actual = exchange.sendHash?.hex(scheme)
+      if (actual === undefined && source.replayable) actual = await contentHash(source, scheme)
+      if (actual === undefined) continue
+      if (actual === hex) return
+      throw new HcpHashError(
+        `HCP stored ${call.url} with ${scheme} ${hex}, but the body sent has ${actual}: what is stored is not what was meant`,
+        actual,
+        hex,
+        call.facts(response.address),
+      )
+    }
+    throw new HcpHashError(
+      `The answer to PUT ${call.url} names no hash that the body can be compared with`,
+      undefined,
+      undefined,
+      call.facts(response.address),
+    )
+  }
+
+  /** Starts one try; at once if body and authorization are at hand, as they usually are. */
+  #start(plan: Plan, condition: Readonly<Record<string, string>> | undefined): Exchange | Promise<Exchange> {
+    const { source } = plan
+    let opened: OpenBody | Promise<OpenBody> | undefined
+    let pairs: readonly string[] | Promise<readonly string[]>
+    try {
+      pairs = this.#authorize(plan)
+      opened = source?.open()
+    } catch (cause) {
+      throw cause instanceof HcpError ? cause : bodyError(plan, cause)
+    }
+    if (!(pairs instanceof Promise) && !(opened instanceof Promise)) return this.#dispatch(plan, opened, pairs, condition)
+    return this.#startLater(plan, opened, pairs, condition)
+  }
+
+  async #startLater(
+    plan: Plan,
+    opening: OpenBody | Promise<OpenBody> | undefined,
+    authorizing: readonly string[] | Promise<readonly string[]>,
+    condition: Readonly<Record<string, string>> | undefined,
+  ): Promise<Exchange> {
+    const { call } = plan
+    const [opened, authorized] = await Promise.allSettled([opening, authorizing])
+    if (opened.status === 'rejected') throw bodyError(plan, opened.reason)
+    if (authorized.status === 'rejected' || call.aborted) {
+      if (opened.value?.content instanceof Readable && plan.source?.replayable === true) opened.value.content.destroy()
+      throw call.aborted ? call.reason : (authorized as PromiseRejectedResult).reason
+    }
+    return this.#dispatch(plan, opened.value, authorized.value, condition)
+  }
+
+  #dispatch(
+    plan: Plan,
+    opened: OpenBody | undefined,
+    pairs: readonly string[],
+    condition: Readonly<Record<string, string>> | undefined,
+  ): Exchange {
+    const { call, options } = plan
+    const headers = ['host', this.target.fqdn, ...pairs]
+    for (const name in plan.headers) headers.push(name, plan.headers[name] as string)
+    if (condition !== undefined) for (const name in condition) headers.push(name, condition[name] as string)
+    const content = opened?.content ?? null
+    if (opened?.size !== undefined && !(content instanceof Uint8Array)) {
+      headers.push('content-length', String(opened.size))
+    }
+    const exchange = new Exchange({
+      call,
+      headersTimeout: plan.headersTimeout,
+      bodyTimeout: plan.bodyTimeout,
+      verifyHash: plan.verifyHash,
+      sendHash: this.#sendHash(plan, content),
+      collectLimit: options.buffered === true ? Number.POSITIVE_INFINITY : call.method === 'GET' ? 0 : smallAnswer,
+      bodyFault: () => plan.source?.fault(),
+      onEnd: this.#ended,
+    })
+    this.#exchanges.add(exchange)
+    call.onAbort((reason) => exchange.stop(reason))
+    if (requestChannel.hasSubscribers) requestChannel.publish(eventOf(call, undefined))
+    this.#pool.dispatch(
+      {
+        // undici allows any method; its types name the usual ones.
+        method: call.method as Dispatcher.HttpMethod,
+        path: plan.path + plan.query,
+        headers,
+        // undici takes async iterables as well; its types do not say so.
+        body: content as Uint8Array | Readable | null,
+        headersTimeout: plan.headersTimeout,
+        bodyTimeout: plan.bodyTimeout,
+        // undici closes the connection after a HEAD unless told that the server answers it properly.
+        reset: false,
+      },
+      exchange,
+    )
+    return exchange
+  }
+
+  /** Header names and values of the authorization, flat. Synchronous, and made once, for fixed credentials. */
+  #authorize(plan: Plan): readonly string[] | Promise<readonly string[]> {
+    const { call } = plan
+    const failed = (cause: unknown): HcpAuthorizationError =>
+      new HcpAuthorizationError(
+        `No authorization for ${call.method} ${call.url}: ${cause instanceof Error ? cause.message : 'it failed'}`,
+        call.facts(undefined, cause),
+      )
+    try {
+      const given = this.target.authorization.headers({
+        method: call.method,
+        host: this.target.fqdn,
+        path: plan.path + plan.query,
+        headers: plan.headers,
+      })
+      if (!(given instanceof Promise)) return this.#pairs(given)
+      return given.then(
+        (headers) => this.#pairs(headers),
+        (cause: unknown) => {
+          throw failed(cause)
+        },
+      )
+    } catch (cause) {
+      throw failed(cause)
+    }
+  }
+
+  #pairs(headers: AuthorizationHeaders): readonly string[] {
+    if (this.#authorized?.headers === headers) return this.#authorized.pairs
+    const pairs = Object.entries(headers).flat()
+    if (Object.isFrozen(headers)) this.#authorized = { headers, pairs }
+    return pairs
+  }
+
+  /** A body in memory is hashed afterwards, when the algorithm is known; a stream on its way. */
+  #sendHash({ verifyHash, call }: Plan, content: OpenBody['content']): readonly string[] {
+    if (!verifyHash || call.method !== 'PUT' || content === null || content instanceof Uint8Array) return noSchemes
+    return this.#hashScheme === undefined ? ['SHA-256', 'MD5'] : [this.#hashScheme]
+  }
+
+  readonly #ended = (exchange: Exchange, error: HcpError | undefined): void => {
+    this.#exchanges.delete(exchange)
+    const response = this.#open.get(exchange)
+    if (response === undefined) return
+    this.#open.delete(exchange)
+    this.#finished(response, exchange, error)
+  }
+
+  /** Follows an answer that is returned, to its last byte. */
+  #watch(exchange: Exchange, response: HcpResponse): void {
+    if (!this.#exchanges.has(exchange)) {
+      this.#finished(response, exchange, undefined)
+      return
+    }
+    this.#open.set(exchange, response)
+    exchange.call.onAbort((reason) => exchange.stop(reason))
+    if (this.closed) void response.dump()
+  }
+
+  #finished(response: HcpResponse, exchange: Exchange, error: HcpError | undefined): void {
+    const { call } = exchange
+    call.end()
+    if (error !== undefined) {
+      this.#nodeFailed(response.address, error)
+      if (errorChannel.hasSubscribers) {
+        errorChannel.publish({ ...eventOf(call, response.address), code: error.code, message: error.message })
+      }
+    } else if (responseChannel.hasSubscribers) {
+      const { status, servicedBy, timing } = response
+      responseChannel.publish({ ...eventOf(call, response.address), status, servicedBy, timing })
+    }
+  }
+
+  #nodeFailed(address: string, error: HcpError): void {
+    if (!error.retryable || error instanceof HcpHashError) return
+    this.target.circle.failed(address)
+    this.#pool.leave(address)
+  }
+}
+
+/** Another try is to follow. */
+interface Again {
+  readonly code: string
+  readonly message: string
+  /** Milliseconds. */
+  readonly delay: number
+}
+
+/** These PUTs replace the whole of what they name: twice is as good as once. */
+const replacesWhole = /[?&]type=(?:custom-metadata|acl)(?:&|$)/
+const makesDirectory = /[?&]type=directory(?:&|$)/
+
+/** Statuses of which HCP's manual says to try again (Using a Namespace, "HTTP return codes"), and those of proxies before it. */
+const isPassing = (status: number): boolean =>
+  status === 503 || status === 500 || status === 429 || status === 502 || status === 504 || status === 408
+
+/** A PUT that makes an object, a version or a directory: done twice it could make two. Copies cannot be looked at like that. */
+const mustSettle = ({ path, query, headers, options }: Plan): boolean =>
+  options.idempotent === undefined &&
+  path.startsWith('/rest/') &&
+  !replacesWhole.test(query) &&
+  headers['x-hcp-copysource'] === undefined
+
+function ambiguous({ call }: Plan, address: string | undefined, cause: unknown): HcpAmbiguousError {
+  return new HcpAmbiguousError(
+    `Whether ${call.method} ${call.url} was carried out could not be found out: look at the object before you repeat it`,
+    call.facts(address, cause),
+  )
+}
+
+const bodyError = ({ call }: Plan, cause: unknown): HcpBodyError =>
+  new HcpBodyError(
+    `The body of ${call.method} ${call.url} could not be opened: ${(cause as Error).message}`,
+    call.facts(undefined, cause),
+  )
+
+/** The answer to a PUT whose own answer was lost, made of the HEAD that proved it. */
+function settledAnswer(call: Call, head: HcpResponse): HcpResponse {
+  const { 'content-length': _length, ...headers } = head.headers
+  const body = new AnswerBody({ pause: () => {}, resume: () => {}, abandon: () => {} }, 0)
+  body.finish()
+  const timing = { ...head.timing, total: call.elapsed }
+  return new HcpResponse(
+    {
+      status: 201,
+      statusText: 'Created',
+      headers,
+      method: call.method,
+      url: call.url,
+      address: head.address,
+      attempts: call.attempts,
+      settled: true,
+      timing: () => timing,
+    },
+    body,
+  )
+}
+
+async function contentHash(source: BodySource, scheme: string): Promise<string | undefined> {
+  const hash = new RunningHash([scheme])
+  const { content } = await source.open()
+  if (content instanceof Uint8Array) hash.update(content)
+  else if (content !== null) for await (const chunk of content) hash.update(chunk as Uint8Array | string)
+  return hash.hex(scheme)
+}
+
+const eventOf = (call: Call, address: string | undefined): RequestEvent => ({
+  method: call.method,
+  url: call.url,
+  attempt: call.attempts,
+  address,
+})
+
+/** The caller's headers in an object of our own, names in lower case, checked. */
+function ownCopy(headers: unknown): Record<string, string> {
+  if (headers === null || typeof headers !== 'object' || Symbol.iterator in headers) {
+    throw new TypeError('headers must be an object of names and values')
+  }
+  const copy: Record<string, string> = {}
+  for (const [name, value] of Object.entries(headers)) {
+    if (typeof value !== 'string' && typeof value !== 'number') {
+      throw new TypeError(`headers: the value of "${name}" must be a string or number, not ${typeof value}`)
+    }
+    const lower = name.toLowerCase()
+    if (ownHeaders.has(lower)) {
+      throw new TypeError(`headers: "${name}" is set by the connection and its target; it cannot be given for a request`)
+    }
+    try {
+      validateHeaderName(name)
+      validateHeaderValue(name, String(value))
+    } catch (cause) {
+      throw new TypeError(`headers: ${(cause as Error).message}`, { cause })
+    }
+    if (lower in copy) throw new TypeError(`headers: "${name}" is given twice`)
+    copy[lower] = String(value)
+  }
+  return copy
+}

@@ -1,0 +1,41 @@
+import { channel, type Channel } from 'node:diagnostics_channel'
+import type { Timing } from './response.ts'
+
+/** Facts of a request that all events carry. No headers, no query, no body: nothing in an event is secret. */
+export interface RequestEvent {
+  readonly method: string
+  /** Scheme, host, port and path, without query. */
+  readonly url: string
+  /** The try that the event speaks of, from 1. */
+  readonly attempt: number
+  /** The node, once there is one. */
+  readonly address: string | undefined
+}
+
+/** Channel `hcp:request`: a try begins. */
+export type RequestStartEvent = RequestEvent
+
+/** Channel `hcp:retry`: a try failed and another follows after `delay` milliseconds. */
+export interface RetryEvent extends RequestEvent {
+  /** `HTTP_503` and the like, or the code of an `HcpError`. */
+  readonly code: string
+  readonly delay: number
+}
+
+/** Channel `hcp:response`: the body of an answer has come to its end. */
+export interface ResponseEvent extends RequestEvent {
+  readonly status: number
+  readonly servicedBy: string | undefined
+  readonly timing: Timing
+}
+
+/** Channel `hcp:error`: the call failed. */
+export interface ErrorEvent extends RequestEvent {
+  readonly code: string
+  readonly message: string
+}
+
+export const requestChannel: Channel<RequestStartEvent> = channel('hcp:request')
+export const retryChannel: Channel<RetryEvent> = channel('hcp:retry')
+export const responseChannel: Channel<ResponseEvent> = channel('hcp:response')
+export const errorChannel: Channel<ErrorEvent> = channel('hcp:error')

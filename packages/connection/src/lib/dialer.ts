@@ -1,0 +1,285 @@
+import { connect as connectTcp, type Socket } from 'node:net'
+import { performance } from 'node:perf_hooks'
+import { connect as connectTls, type TLSSocket } from 'node:tls'
+import {
+  type AttemptFailure,
+  HcpCertificateError,
+  HcpClosedError,
+  HcpConnectError,
+  HcpDnsError,
+  type HcpError,
+  HcpTimeoutError,
+  HcpTlsError,
+} from './errors.ts'
+import { type Target, type TlsSettings, tlsOf } from './target.ts'
+
+/** A socket to a node, ready for requests, and what it took (milliseconds). */
+export interface Dialled {
+  readonly socket: Socket
+  readonly address: string
+  readonly dns: number
+  readonly connect: number
+  readonly tls: number
+}
+
+interface DialOptions {
+  /** Milliseconds for one node: TCP and TLS handshake together. */
+  readonly connectTimeout: number
+  /** Milliseconds of silence before TCP keep-alive probes, 0 for none. */
+  readonly tcpKeepAlive: number
+}
+
+/**
+ * A node that has not answered after this many milliseconds gets company: the next node is dialled beside it and the first
+ * to be ready wins (the idea of RFC 8305, section 5). So a silent node costs a fraction of a second, not a whole time limit.
+ */
+const headStart = 300
+
+/** Connects to a target's nodes: the next healthy address of the ring, and the others after it. */
+export class Dialer {
+  readonly #target: Target
+  readonly #tls: TlsSettings | undefined
+  readonly #options: DialOptions
+  /** TLS sessions by node, so that a second connection needs no full handshake. */
+  readonly #sessions = new Map<string, Buffer>()
+
+  constructor(target: Target, options: DialOptions) {
+    this.#target = target
+    this.#tls = tlsOf(target)
+    this.#options = options
+  }
+
+  /**
+   * Dials until a node is ready: each address once, then the addresses anew from DNS, then those not tried yet.
+   *
+   * @throws {HcpConnectError | HcpTimeoutError | HcpTlsError | HcpCertificateError | HcpDnsError} with all failures.
+   */
+  async dial(): Promise<Dialled> {
+    const { circle } = this.#target
+    const began = performance.now()
+    const tried = new Set<string>()
+    const failures: AttemptFailure[] = []
+    const causes: DialFailure[] = []
+    let refreshed = false
+    let dns = 0
+    const nextAddress = async (): Promise<string | undefined> => {
+      const asked = performance.now()
+      try {
+        let address = await circle.next({ exclude: tried })
+        if (address === undefined && !refreshed && running.size === 0) {
+          refreshed = true
+          // A refresh that fails keeps the old list, and that has been tried: the nodes' failures say more.
+          await circle.refresh().catch(() => undefined)
+          address = await circle.next({ exclude: tried })
+        }
+        return address
+      } finally {
+        dns += performance.now() - asked
+      }
+    }
+    const running = new Map<string, Promise<Dialled | DialFailure>>()
+    const aborts = new Map<string, AbortController>()
+    try {
+      for (;;) {
+        let address: string | undefined
+        try {
+          address = await nextAddress()
+        } catch (error) {
+          if (running.size === 0) throw nameError(this.#target.fqdn, error, failures)
+        }
+        if (address !== undefined) {
+          tried.add(address)
+          const abort = new AbortController()
+          aborts.set(address, abort)
+          running.set(address, this.#node(address, abort.signal))
+        }
+        if (running.size === 0) throw this.#exhausted(failures, causes)
+        const first = await race(running.values(), address === undefined ? undefined : headStart)
+        if (first === undefined) continue
+        running.delete(first.address)
+        aborts.delete(first.address)
+        if (!(first instanceof DialFailure)) {
+          circle.succeeded(first.address)
+          return { ...first, dns }
+        }
+        circle.failed(first.address)
+        causes.push(first)
+        failures.push({
+          address: first.address,
+          code: first.code,
+          message: first.message,
+          at: Math.round(performance.now() - began),
+        })
+      }
+    } finally {
+      // Those still silent while another node was ready are not worth the next caller's head start.
+      for (const [address, abort] of aborts) {
+        abort.abort()
+        circle.failed(address)
+      }
+    }
+  }
+
+  /** Connects to one node. Never rejects. */
+  #node(address: string, signal: AbortSignal): Promise<Dialled | DialFailure> {
+    const { connectTimeout, tcpKeepAlive } = this.#options
+    const tls = this.#tls
+    const began = performance.now()
+    return new Promise((resolve) => {
+      let connected = 0
+      let secure: TLSSocket | undefined
+      let session: Buffer | undefined
+      let proved = false
+      const tcp = connectTcp({
+        host: address,
+        port: this.#target.port,
+        noDelay: true,
+        highWaterMark: 64 * 1024,
+        ...(tcpKeepAlive > 0 ? { keepAlive: true, keepAliveInitialDelay: tcpKeepAlive } : {}),
+      })
+      const timer = setTimeout(() => {
+        finish(new DialFailure(address, 'timeout', 'ETIMEDOUT', `no connection within ${connectTimeout} ms`))
+      }, connectTimeout)
+      const finish = (outcome: Dialled | DialFailure): void => {
+        clearTimeout(timer)
+        signal.removeEventListener('abort', onAbort)
+        tcp.off('error', onError)
+        secure?.off('error', onError)
+        if (outcome instanceof DialFailure) {
+          tcp.on('error', ignore).destroy()
+          secure?.on('error', ignore).destroy()
+        }
+        resolve(outcome)
+      }
+      const onAbort = (): void => finish(new DialFailure(address, 'connect', 'ECANCELED', 'another node was faster'))
+      const onError = (error: NodeJS.ErrnoException): void => {
+        const kind = connected === 0 ? 'connect' : isCertificateError(error) ? 'certificate' : 'tls'
+        finish(new DialFailure(address, kind, error.code ?? 'ERROR', error.message, error))
+      }
+      signal.addEventListener('abort', onAbort)
+      tcp.once('error', onError)
+      tcp.once('connect', () => {
+        connected = performance.now()
+        if (tls === undefined) {
+          finish({ socket: tcp, address, dns: 0, connect: connected - began, tls: 0 })
+          return
+        }
+        tcp.off('error', onError).on('error', ignore)
+        const known = this.#sessions.get(address)
+        secure = connectTls({
+          socket: tcp,
+          secureContext: tls.context,
+          servername: tls.servername,
+          rejectUnauthorized: tls.verify,
+          checkServerIdentity: (_host, certificate) => (tls.verify ? tls.checkName(certificate) : undefined),
+          ALPNProtocols: ['http/1.1'],
+          ...(known === undefined ? {} : { session: known }),
+        })
+        secure.on('session', (fresh: Buffer) => {
+          session = fresh
+          if (proved) this.#sessions.set(address, fresh)
+        })
+        secure.once('error', onError)
+        secure.once('secureConnect', () => {
+          const socket = secure as TLSSocket
+          if (!pinned(tls.pins, socket)) {
+            finish(
+              new DialFailure(
+                address,
+                'certificate',
+                'FINGERPRINT_MISMATCH',
+                `the certificate's SHA-256 fingerprint is not one of the ${tls.pins.size} pinned`,
+              ),
+            )
+            return
+          }
+          proved = true
+          if (session !== undefined) this.#sessions.set(address, session)
+          finish({ socket, address, dns: 0, connect: connected - began, tls: performance.now() - connected })
+        })
+      })
+    })
+  }
+
+  #exhausted(failures: readonly AttemptFailure[], causes: readonly DialFailure[]): HcpError {
+    const { fqdn, port } = this.#target
+    const list = failures.map((failure) => `${failure.address}: ${failure.message}`).join('; ')
+    const facts = {
+      failures,
+      address: failures.at(-1)?.address,
+      cause: causes.length === 1 ? causes[0]?.cause : new AggregateError(causes.map((one) => one.cause ?? one)),
+    }
+    const all = (kind: DialFailure['kind']): boolean => causes.length > 0 && causes.every((one) => one.kind === kind)
+    if (all('certificate')) {
+      return new HcpCertificateError(
+        `The certificate of ${fqdn} was refused (${list}). Give its authority as tls.ca, or pin it by tls.fingerprint256.`,
+        facts,
+      )
+    }
+    if (all('tls')) return new HcpTlsError(`No TLS connection to ${fqdn} on port ${port} (${list}). Is it a TLS port?`, facts)
+    if (all('timeout')) {
+      return new HcpTimeoutError(
+        'connect',
+        this.#options.connectTimeout,
+        `No node of ${fqdn} took a connection on port ${port} (${list})`,
+        facts,
+      )
+    }
+    return new HcpConnectError(`No node of ${fqdn} could be connected to on port ${port} (${list || 'no addresses'})`, facts)
+  }
+}
+
+/** Why one node could not be connected to. */
+class DialFailure {
+  readonly address: string
+  readonly kind: 'connect' | 'timeout' | 'tls' | 'certificate'
+  readonly code: string
+  readonly message: string
+  readonly cause: Error | undefined
+  constructor(address: string, kind: DialFailure['kind'], code: string, message: string, cause?: Error) {
+    this.address = address
+    this.kind = kind
+    this.code = code
+    this.message = message
+    this.cause = cause
+  }
+}
+
+const ignore = (): void => {}
+
+function nameError(fqdn: string, error: unknown, failures: readonly AttemptFailure[]): HcpError {
+  const code = (error as { code?: unknown }).code
+  if (code === 'IPS_CLOSED') return new HcpClosedError(`The target ${fqdn} was closed`, { cause: error })
+  return new HcpDnsError(`${fqdn} could not be resolved: ${(error as Error).message}`, { cause: error, failures })
+}
+
+function isCertificateError(error: NodeJS.ErrnoException): boolean {
+  const code = error.code ?? ''
+  return (
+    code === 'ERR_TLS_CERT_ALTNAME_INVALID' ||
+    code.startsWith('CERT_') ||
+    code.startsWith('UNABLE_TO_') ||
+    code.includes('SELF_SIGNED') ||
+    /CERTIFICATE_VERIFY|HOSTNAME_MISMATCH|INVALID_CA|INVALID_PURPOSE/.test(code)
+  )
+}
+
+function pinned(pins: ReadonlySet<string>, socket: TLSSocket): boolean {
+  if (pins.size === 0) return true
+  const fingerprint = socket.getPeerCertificate().fingerprint256
+  return fingerprint !== undefined && pins.has(fingerprint.replaceAll(':', '').toLowerCase())
+}
+
+/** The first of the promises to settle, or `undefined` after `wait` milliseconds. */
+async function race<T>(promises: Iterable<Promise<T>>, wait: number | undefined): Promise<T | undefined> {
+  if (wait === undefined) return Promise.race(promises)
+  let timer: NodeJS.Timeout | undefined
+  try {
+    const late = new Promise<undefined>((resolve) => {
+      timer = setTimeout(resolve, wait, undefined)
+    })
+    return await Promise.race([...promises, late])
+  } finally {
+    clearTimeout(timer)
+  }
+}

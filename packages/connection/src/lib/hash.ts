@@ -1,0 +1,74 @@
+import { createHash, type Hash } from 'node:crypto'
+
+/** What HCP says of an object's content: `X-HCP-Hash: <algorithm> <HEX>`, or the MD5 in `ETag` where that is all there is. */
+export interface ContentHash {
+  /** HCP's name of the algorithm, for example `SHA-256`. */
+  readonly scheme: string
+  /** Lower-case hex. */
+  readonly hex: string
+}
+
+const opensslNames: Readonly<Record<string, string>> = {
+  MD5: 'md5',
+  'SHA-1': 'sha1',
+  'SHA-256': 'sha256',
+  'SHA-384': 'sha384',
+  'SHA-512': 'sha512',
+  'RIPEMD-160': 'ripemd160',
+}
+
+/** A digest for HCP's algorithm name, or `undefined` where it is unknown or this Node has it not. */
+export function hasher(scheme: string): Hash | undefined {
+  const name = opensslNames[scheme.toUpperCase()]
+  if (name === undefined) return undefined
+  try {
+    return createHash(name)
+  } catch {
+    return undefined
+  }
+}
+
+type Headers = Readonly<Record<string, string | string[] | undefined>>
+
+/** The hashes an answer names that this Node can compute, the namespace's own first. */
+export function namedHashes(headers: Headers): readonly ContentHash[] {
+  const found: ContentHash[] = []
+  const own = headers['x-hcp-hash']
+  const match = typeof own === 'string' ? /^(\S+) ([0-9A-Fa-f]+)$/.exec(own.trim()) : null
+  if (match?.[1] !== undefined && match[2] !== undefined && opensslNames[match[1].toUpperCase()] !== undefined) {
+    found.push({ scheme: match[1].toUpperCase(), hex: match[2].toLowerCase() })
+  }
+  const etag = headers['etag']
+  // An annotation's ETag is that of its object (Using a Namespace, "ETags"); it says nothing of the annotation.
+  const md5 =
+    typeof etag === 'string' && headers['x-hcp-type'] !== 'annotation' ? /^"?([0-9A-Fa-f]{32})"?$/.exec(etag) : null
+  if (md5?.[1] !== undefined) found.push({ scheme: 'MD5', hex: md5[1].toLowerCase() })
+  return found
+}
+
+/** Hashes content as it passes; several algorithms at once where it is not known yet which will be asked for. */
+export class RunningHash {
+  readonly #digests: Map<string, Hash>
+  #hex: Map<string, string> | undefined
+  size = 0
+
+  constructor(schemes: Iterable<string>) {
+    this.#digests = new Map()
+    for (const scheme of schemes) {
+      const digest = hasher(scheme)
+      if (digest !== undefined) this.#digests.set(scheme, digest)
+    }
+  }
+
+  update(chunk: Uint8Array | string): void {
+    const bytes = typeof chunk === 'string' ? Buffer.from(chunk) : chunk
+    this.size += bytes.byteLength
+    for (const digest of this.#digests.values()) digest.update(bytes)
+  }
+
+  /** Lower-case hex of what has passed, or `undefined` if that algorithm was not running. Ends the hashing. */
+  hex(scheme: string): string | undefined {
+    this.#hex ??= new Map([...this.#digests].map(([name, digest]) => [name, digest.digest('hex')]))
+    return this.#hex.get(scheme)
+  }
+}

@@ -1,0 +1,96 @@
+import type { Socket } from 'node:net'
+import { Client, type Dispatcher, Pool } from 'undici'
+import type { Dialled, Dialer } from './dialer.ts'
+
+/** A handler that wants to know which client, and so which node, its request goes to. */
+export interface NodeHandler extends Dispatcher.DispatchHandler {
+  client: NodeClient | undefined
+}
+
+export interface PoolOptions {
+  readonly connections: number
+  readonly idleTimeout: number
+  readonly headersTimeout: number
+  readonly bodyTimeout: number
+}
+
+/** One socket's worth of undici: a client that dials the ring's next node each time it has to connect. */
+export class NodeClient extends Client {
+  /** The connection in use, or the last one. */
+  dialled: Dialled | undefined
+  /** Requests sent over `dialled`. */
+  requests = 0
+  /** `X-RequestId` of the answer before: HCP never sends one twice. */
+  lastRequestId: string | undefined
+
+  constructor(origin: URL, dialer: Dialer, options: Client.Options) {
+    super(origin, {
+      ...options,
+      connect: (_options, callback) => {
+        dialer.dial().then(
+          (dialled) => {
+            this.dialled = dialled
+            this.requests = 0
+            this.lastRequestId = undefined
+            callback(null, dialled.socket)
+          },
+          (error: Error) => callback(error, null),
+        )
+      },
+    })
+  }
+
+  override dispatch(options: Dispatcher.DispatchOptions, handler: Dispatcher.DispatchHandler): boolean {
+    ;(handler as NodeHandler).client = this
+    return super.dispatch(options, handler)
+  }
+
+  get socket(): Socket | undefined {
+    return this.dialled?.socket
+  }
+}
+
+/** The sockets of one connection: at most `connections`, each to the node that was next and healthy when it was opened. */
+export class NodePool extends Pool {
+  readonly #clients: Set<NodeClient>
+
+  constructor(origin: string, dialer: Dialer, options: PoolOptions) {
+    const clients = new Set<NodeClient>()
+    super(origin, {
+      connections: options.connections,
+      factory: (url) => {
+        const client = new NodeClient(new URL(url), dialer, {
+          // One request at a time on a socket: an answer can only belong to the request before it.
+          pipelining: 1,
+          allowH2: false,
+          keepAliveTimeout: options.idleTimeout,
+          keepAliveMaxTimeout: options.idleTimeout,
+          headersTimeout: options.headersTimeout,
+          bodyTimeout: options.bodyTimeout,
+        })
+        clients.add(client)
+        client.once('connectionError', () => clients.delete(client))
+        return client
+      },
+    })
+    this.#clients = clients
+  }
+
+  /** Closes idle sockets to a node that failed, so that the next request goes to another one. */
+  leave(address: string): void {
+    for (const client of this.#clients) {
+      if (client.dialled?.address === address && client.stats.size === 0) client.socket?.destroy()
+    }
+  }
+
+  /** Open sockets by node address. */
+  get sockets(): ReadonlyMap<string, number> {
+    const counts = new Map<string, number>()
+    for (const client of this.#clients) {
+      const address = client.dialled?.address
+      if (address === undefined || client.socket?.destroyed !== false) continue
+      counts.set(address, (counts.get(address) ?? 0) + 1)
+    }
+    return counts
+  }
+}

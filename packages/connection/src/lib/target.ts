@@ -1,0 +1,237 @@
+import { isIP } from 'node:net'
+import {
+  checkServerIdentity,
+  createSecureContext,
+  type PeerCertificate,
+  type SecureContext,
+  type SecureVersion,
+} from 'node:tls'
+import type { Authorization } from '@hcp/auth'
+import { Circle } from '@hcp/ips'
+import { checkBoolean, checkInteger, checkOptions, checkString } from './arguments.ts'
+
+/** The ports of HCP (Using a Namespace; Administering HCP). */
+export const Port: {
+  readonly http: 80
+  readonly https: 443
+  readonly management: 8000
+  readonly search: 8888
+  readonly mapi: 9090
+} = { http: 80, https: 443, management: 8000, search: 8888, mapi: 9090 }
+
+/** How the server proves who it is, and how we do. Without options: the system's certificate authorities, and the name. */
+export interface TlsOptions {
+  /** Certificate authorities to trust instead of the system's, PEM. HCP systems usually have a certificate of their own. */
+  readonly ca?: string | Uint8Array | readonly (string | Uint8Array)[]
+  /**
+   * SHA-256 fingerprints of certificates of which the server must present one, 64 hex digits, colons allowed. With `ca`
+   * both must hold; without it the fingerprint alone decides, so that a self-signed certificate can be used safely.
+   */
+  readonly fingerprint256?: string | readonly string[]
+  /** Client certificate and its private key, PEM, for systems that ask for one. */
+  readonly cert?: string | Uint8Array
+  readonly key?: string | Uint8Array
+  /** Lowest protocol version. Default: Node's, `TLSv1.2`. */
+  readonly minVersion?: SecureVersion
+  /**
+   * Talks to whoever answers: credentials and data can be read and changed on the way. Makes Node print a warning.
+   * Prefer `ca` or `fingerprint256`. Default false.
+   */
+  readonly dangerouslyAcceptAnyCertificate?: boolean
+}
+
+export interface TargetOptions {
+  /** Credentials, from `@hcp/auth`; `new AnonymousAuthorization()` for none. */
+  readonly authorization: Authorization
+  /** TCP port. Default 443; 80 for plain HTTP, 9090 for the management API. */
+  readonly port?: number
+  /** TLS on or off, and its settings. Default: on, except on ports 80 and 8888. */
+  readonly tls?: boolean | TlsOptions
+  /** Name servers to ask, `address` or `address:port`. Default: the system's. */
+  readonly nameServers?: readonly string[]
+  /** Resolve through the system resolver, which may cache and reads the hosts file. Default false: past every cache. */
+  readonly cache?: boolean
+  /** Use only IPv4 (4) or IPv6 (6) addresses. Default both. */
+  readonly family?: 4 | 6
+  /** The ring of node addresses to use, shared with others or made with own settings. Default: one of its own for `fqdn`. */
+  readonly circle?: Circle
+}
+
+const known: ReadonlySet<string> = new Set([
+  'authorization',
+  'port',
+  'tls',
+  'nameServers',
+  'cache',
+  'family',
+  'circle',
+])
+const knownTls: ReadonlySet<string> = new Set([
+  'ca',
+  'fingerprint256',
+  'cert',
+  'key',
+  'minVersion',
+  'dangerouslyAcceptAnyCertificate',
+])
+
+/** What the connector needs for a handshake; made once for a target. */
+export interface TlsSettings {
+  readonly context: SecureContext
+  /** Reject a certificate whose chain or name is not in order. */
+  readonly verify: boolean
+  /** Lower-case hex without colons; empty: none pinned. */
+  readonly pins: ReadonlySet<string>
+  readonly servername: string
+  readonly checkName: (certificate: PeerCertificate) => Error | undefined
+}
+
+/** Settings of the handshake with a target's nodes, or `undefined` for plain HTTP. For `Connection` only. */
+export let tlsOf: (target: Target) => TlsSettings | undefined
+
+/**
+ * What to talk to and how: a name, a port, credentials, TLS, and the ring of the nodes' addresses. Opens nothing by itself;
+ * the name is resolved at first use. Share one target among all connections of a program to the same namespace or system.
+ *
+ * @example
+ *   const target = new Target('ns1.ten1.hcp.example.com', { authorization: new NativeAuthorization(user, password) })
+ */
+export class Target implements Disposable, AsyncDisposable {
+  /** Fully qualified name, for example `namespace.tenant.hcp.example.com`, in lower case and without a final dot. */
+  readonly fqdn: string
+  readonly port: number
+  /** Whether requests go over TLS. */
+  readonly tls: boolean
+  readonly authorization: Authorization
+  /** The ring of node addresses, with their health. */
+  readonly circle: Circle
+  readonly #tls: TlsSettings | undefined
+  readonly #ownsCircle: boolean
+
+  static {
+    tlsOf = (target) => target.#tls
+  }
+
+  /**
+   * @param fqdn `[namespace.]tenant.domain` or `admin.domain`; an IP address only for systems without name-based routing.
+   * @throws {TypeError | RangeError} for arguments that cannot work, by name.
+   */
+  constructor(fqdn: string, options: TargetOptions) {
+    const name = checkString('fqdn', fqdn)
+    if (options === undefined) throw new TypeError('Target: options with an authorization are required')
+    checkOptions('Target', options, known)
+    const { authorization, port = Port.https, tls, circle, nameServers, cache, family } = options
+    if (typeof authorization?.headers !== 'function') {
+      throw new TypeError('authorization must be an object of @hcp/auth; new AnonymousAuthorization() sends none')
+    }
+    this.fqdn = checkFqdn(name)
+    this.port = checkInteger('port', port, 1, 65_535)
+    this.authorization = authorization
+    if (circle !== undefined && !(typeof circle === 'object' && typeof circle?.next === 'function')) {
+      throw new TypeError('circle must be a Circle of @hcp/ips')
+    }
+    if (circle !== undefined && (nameServers !== undefined || cache !== undefined || family !== undefined)) {
+      throw new TypeError('nameServers, cache and family belong to the circle when one is given')
+    }
+    const wanted = tls ?? (port !== Port.http && port !== Port.search)
+    this.#tls = wanted === false ? undefined : tlsSettings(this.fqdn, wanted === true ? {} : wanted)
+    this.tls = this.#tls !== undefined
+    this.#ownsCircle = circle === undefined
+    this.circle =
+      circle ??
+      new Circle(this.fqdn, {
+        ...(nameServers === undefined ? {} : { nameServers }),
+        ...(cache === undefined ? {} : { cache: checkBoolean('cache', cache) }),
+        ...(family === undefined ? {} : { family }),
+      })
+  }
+
+  /** The nodes' addresses as last resolved; empty before the first use. */
+  get addresses(): readonly string[] {
+    return this.circle.addresses
+  }
+
+  /** `https://fqdn:port`, the port left out where it is the scheme's own. */
+  get origin(): string {
+    const host = isIP(this.fqdn) === 6 ? `[${this.fqdn}]` : this.fqdn
+    return new URL(`${this.tls ? 'https' : 'http'}://${host}:${this.port}`).origin
+  }
+
+  /** Resolves the name now instead of at first use: a way to learn early that a name is wrong. */
+  async resolve(options: { readonly signal?: AbortSignal } = {}): Promise<readonly string[]> {
+    return this.addresses.length > 0 ? this.addresses : this.circle.refresh(options)
+  }
+
+  /** Stops refreshing addresses. A circle that was passed in is left alone. */
+  close(): void {
+    if (this.#ownsCircle) this.circle.close()
+  }
+
+  [Symbol.dispose](): void {
+    this.close()
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.close()
+  }
+}
+
+const label = /^[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?$/
+
+/** RFC 1035, section 2.3.4: labels of 1 to 63 bytes, 253 in all. */
+function checkFqdn(name: string): string {
+  if (isIP(name) !== 0) return name
+  const plain = name.toLowerCase().replace(/\.$/, '')
+  const fault = (why: string): RangeError =>
+    new RangeError(`fqdn ${JSON.stringify(name)} ${why}; expected for example "ns1.ten1.hcp.example.com"`)
+  if (/[/:@?#\s]/.test(plain)) throw fault('must be a name alone, without scheme, port, path or blanks')
+  if (plain.length > 253) throw fault('is longer than 253 characters')
+  if (!plain.split('.').every((part) => label.test(part))) throw fault('is not a valid host name')
+  if (/^[\d.]+$/.test(plain)) throw fault('is neither a name nor a whole IP address')
+  return plain
+}
+
+function tlsSettings(fqdn: string, options: TlsOptions): TlsSettings {
+  checkOptions('Target: tls', options, knownTls)
+  const { ca, cert, key, minVersion, fingerprint256, dangerouslyAcceptAnyCertificate = false } = options
+  checkBoolean('tls.dangerouslyAcceptAnyCertificate', dangerouslyAcceptAnyCertificate)
+  const pins = new Set<string>()
+  for (const pin of typeof fingerprint256 === 'string' ? [fingerprint256] : (fingerprint256 ?? [])) {
+    const hex = checkString('tls.fingerprint256', pin).replaceAll(':', '').toLowerCase()
+    if (!/^[0-9a-f]{64}$/.test(hex)) {
+      throw new RangeError('tls.fingerprint256 must be a SHA-256 fingerprint: 64 hex digits, colons allowed')
+    }
+    pins.add(hex)
+  }
+  if (dangerouslyAcceptAnyCertificate) {
+    if (ca !== undefined || pins.size > 0) {
+      throw new TypeError('tls.dangerouslyAcceptAnyCertificate makes tls.ca and tls.fingerprint256 pointless: choose one')
+    }
+    process.emitWarning(
+      `The server certificate of ${fqdn} is not verified: credentials and data can be read and changed on the way.`,
+      {
+        type: 'SecurityWarning',
+        code: 'HCP_TLS_UNVERIFIED',
+        detail: 'Give tls.ca or tls.fingerprint256 instead of tls.dangerouslyAcceptAnyCertificate.',
+      },
+    )
+  }
+  let context
+  try {
+    context = createSecureContext({
+      ...(ca === undefined ? {} : { ca: ca as string }),
+      ...(cert === undefined ? {} : { cert: cert as string }),
+      ...(key === undefined ? {} : { key: key as string }),
+      ...(minVersion === undefined ? {} : { minVersion }),
+    })
+  } catch (cause) {
+    throw new TypeError(`tls: ca, cert, key or minVersion is not usable: ${(cause as Error).message}`, { cause })
+  }
+  return {
+    context,
+    verify: !dangerouslyAcceptAnyCertificate && (pins.size === 0 || ca !== undefined),
+    pins,
+    servername: isIP(fqdn) === 0 ? fqdn : '',
+    checkName: (certificate) => checkServerIdentity(fqdn, certificate),
+  }
+}
