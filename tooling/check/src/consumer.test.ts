@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
-import { compileExamples, runExample, useAlone } from './consumer.ts'
+import { compileExamples, runExample, useAlone, writeExamples } from './consumer.ts'
 import { type TemporaryFolder, temporaryFolder } from './temporary-folder.ts'
 
 const root = fileURLToPath(new URL('../../..', import.meta.url))
@@ -68,12 +68,18 @@ test.for([
   await expect(useAlone(root, join(folder.path, 'alone'), '@hcp/ips', files)).rejects.toThrow(problem)
 })
 
-test('finds an example that throws', async () => {
-  await using folder = await temporaryFolder({ 'package.json': { type: 'module' } })
-  await runExample(root, folder.path, 'good.ts', 'const a: number = await 1')
-  await expect(runExample(root, folder.path, 'bad.ts', "throw new Error('told you')")).rejects.toThrow(
-    /told you/,
-  )
+test("runs the examples of an installed package's README, and finds one that throws and one that is not there", async () => {
+  await using folder = await temporaryFolder({
+    'package.json': { type: 'module' },
+    'node_modules/@hcp/ips/README.md':
+      "```ts\nconst a: number = await 1\n```\n\n```ts\nthrow new Error('told you')\n```\n",
+  })
+  const files = await writeExamples(folder.path, '@hcp/ips')
+  expect(files).toEqual(['ips-2.ts', 'ips-6.ts'])
+  await runExample(root, folder.path, files[0])
+  await expect(runExample(root, folder.path, files[1])).rejects.toThrow(/told you/)
+  const [none] = await writeExamples(folder.path, '@hcp/auth')
+  await expect(runExample(root, folder.path, none)).rejects.toThrow(/no ```ts example/)
 })
 
 test('finds an example that does not compile against the declarations', async () => {

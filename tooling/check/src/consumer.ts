@@ -1,7 +1,9 @@
-import { mkdir, readdir, writeFile } from 'node:fs/promises'
+import { existsSync } from 'node:fs'
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { command } from './command.ts'
 import { below } from './house-rules.ts'
+import { readmeExamples } from './readme.ts'
 import { ProblemsError } from './report.ts'
 import { readManifest } from './workspace.ts'
 
@@ -50,9 +52,26 @@ export async function createProject(
   await command(root, 'npm', ['install', ...quiet, ...tarballs], { cwd: folder })
 }
 
-/** Runs an example in a project that has what it imports. It has to end by itself, and with 0. */
-export async function runExample(root: string, folder: string, file: string, code: string): Promise<void> {
-  await writeFile(join(folder, file), code)
+/**
+ * Writes the examples of an installed package's README into the project.
+ *
+ * @returns Their files, in the README's order.
+ */
+export async function writeExamples(folder: string, name: string): Promise<string[]> {
+  const readme = join(folder, 'node_modules', name, 'README.md')
+  const examples = existsSync(readme) ? readmeExamples(await readFile(readme, 'utf8')) : []
+  return await Promise.all(
+    examples.map(async ({ line, code }) => {
+      const file = `${name.replace('@hcp/', '')}-${line}.ts`
+      await writeFile(join(folder, file), code)
+      return file
+    }),
+  )
+}
+
+/** Runs an example in its project. There has to be one, and it has to end by itself and with 0. */
+export async function runExample(root: string, folder: string, file: string | undefined): Promise<void> {
+  if (file === undefined) throw new ProblemsError(['README.md has no ```ts example'])
   await command(root, process.execPath, [file], { cwd: folder, timeout: exampleTimeout })
 }
 

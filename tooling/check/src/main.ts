@@ -1,19 +1,18 @@
 // `pnpm check`: everything that must hold before a change goes in, except the tests; with `--tests` those too.
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { command } from './command.ts'
-import { compileExamples, createProject, runExample, useAlone } from './consumer.ts'
+import { compileExamples, createProject, runExample, useAlone, writeExamples } from './consumer.ts'
 import { houseRuleProblems } from './house-rules.ts'
 import { machinePathProblems } from './machine-paths.ts'
 import { metadataProblems } from './metadata.ts'
-import { readmeExamples } from './readme.ts'
 import { problems, Report, type Step } from './report.ts'
 import { pack, tarballProblems } from './tarball.ts'
 import { runTests } from './unit-tests.ts'
-import { type Package, readWorkspace } from './workspace.ts'
+import { readWorkspace } from './workspace.ts'
 
 const root = fileURLToPath(new URL('../../..', import.meta.url))
 
@@ -48,7 +47,7 @@ async function checkPackages(report: Report, folder: string): Promise<void> {
   if (!(await report.run(packing))) return report.skip([{ name: 'packaging' }], 'there are no tarballs')
 
   await report.run([...tarballs].flatMap(([name, tarball]) => tarballSteps(name, tarball, folder, tarballs)))
-  await checkExamples(report, published, join(folder, 'examples'), [...tarballs.values()])
+  await checkExamples(report, join(folder, 'examples'), tarballs)
 }
 
 function tarballSteps(
@@ -71,35 +70,28 @@ function tarballSteps(
   ]
 }
 
-/** The first example of each README, in one project that has all packages: examples may use the emulator. */
+/** The READMEs' examples, in one project that has all packages, since they may use the emulator. */
 async function checkExamples(
   report: Report,
-  published: readonly Package[],
   folder: string,
-  tarballs: readonly string[],
+  tarballs: ReadonlyMap<string, string>,
 ): Promise<void> {
-  const install = { name: 'install all packages together', run: () => createProject(root, folder, tarballs) }
+  const install = {
+    name: 'install all packages together',
+    run: () => createProject(root, folder, [...tarballs.values()]),
+  }
   if (!(await report.run([install])))
-    return report.skip([{ name: 'first examples' }], 'the packages cannot be installed')
-  const files: string[] = []
-  await report.run(
-    published.map(({ name, folder: source }) => ({
-      name: `first example of ${name}`,
-      async run() {
-        const [first] = readmeExamples(await readFile(join(source, 'README.md'), 'utf8'))
-        if (first === undefined) throw new Error('README.md has no ```ts example')
-        const file = `${name.replace('@hcp/', '')}.ts`
-        files.push(file)
-        await runExample(root, folder, file, first.code)
-      },
-    })),
+    return report.skip([{ name: 'examples' }], 'the packages cannot be installed')
+  const examples = await Promise.all(
+    [...tarballs.keys()].map(async (name) => ({ name, files: await writeExamples(folder, name) })),
   )
-  if (files.length === 0) return
+  const all = examples.flatMap(({ files }) => files)
   await report.run([
-    {
-      name: 'first examples compile against the packed types',
-      run: () => compileExamples(root, folder, files),
-    },
+    ...examples.map(({ name, files }) => ({
+      name: `first example of ${name}`,
+      run: () => runExample(root, folder, files[0]),
+    })),
+    { name: 'examples compile against the packed types', run: () => compileExamples(root, folder, all) },
   ])
 }
 
