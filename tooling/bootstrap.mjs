@@ -72,7 +72,9 @@ async function install(env) {
     .update(readFileSync(join(root, 'pnpm-lock.yaml')))
     .digest('hex')
   if (existsSync(stamp) && readFileSync(stamp, 'utf8') === lockfile) return
-  const { code } = await run('pnpm', ['install', '--frozen-lockfile'], { env })
+  // What another package manager left there may go without a question.
+  const args = ['install', '--frozen-lockfile', '--config.confirmModulesPurge=false']
+  const { code } = await run('pnpm', args, { env })
   if (code !== 0) throw new Error('pnpm install failed: its output above says why')
   writeFileSync(stamp, lockfile)
 }

@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process'
-import { existsSync, globSync, readFileSync } from 'node:fs'
+import { globSync, readFileSync } from 'node:fs'
 import { rm, writeFile } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -13,30 +13,31 @@ const run = promisify(execFile)
 
 // An example lies where its imports are found: in the package that the README is of. What the README at the top shows
 // may use everything, as this package may.
-const readmes = [
-  { name: 'README.md', file: join(root, 'README.md'), folder: dirname(import.meta.dirname) },
-  ...globSync('packages/*/README.md', { cwd: root })
-    .toSorted()
-    .map((name) => ({ name, file: join(root, name), folder: dirname(join(root, name)) })),
-]
+const readmes = ['README.md', ...globSync('packages/*/README.md', { cwd: root }).toSorted()].map((name) => ({
+  name,
+  folder: name === 'README.md' ? dirname(import.meta.dirname) : dirname(join(root, name)),
+  examples: readmeExamples(readFileSync(join(root, name), 'utf8')),
+}))
 
-describe.each(readmes.filter(({ file }) => existsSync(file)))('$name', ({ file, folder }) => {
-  const examples = readmeExamples(readFileSync(file, 'utf8'))
-
-  // A little longer than the example itself gets, so that the failure says what it printed until then.
-  const timeout = limit + 5_000
-  test.for(examples)(
-    'the example at line $line runs by itself and ends well',
-    { timeout },
-    async ({ line, code }) => {
-      const example = join(folder, `.readme-${basename(dirname(file))}-${line}.ts`)
-      // As far down as in the README, so that a stack trace names the line there.
-      await writeFile(example, '\n'.repeat(line - 1) + code)
-      try {
-        await run(process.execPath, [example], { cwd: folder, timeout: limit })
-      } finally {
-        await rm(example)
-      }
-    },
-  )
-})
+// That each package's README has an example is for the check of its metadata to say.
+describe.each(readmes.filter(({ examples }) => examples.length > 0))(
+  '$name',
+  ({ name, folder, examples }) => {
+    // A little longer than the example itself gets, so that the failure says what it printed until then.
+    const timeout = limit + 5_000
+    test.for(examples)(
+      'the example at line $line runs by itself and ends well',
+      { timeout },
+      async ({ line, code }) => {
+        const example = join(folder, `.readme-${basename(dirname(name))}-${line}.ts`)
+        // As far down as in the README, so that a stack trace names the line there.
+        await writeFile(example, '\n'.repeat(line - 1) + code)
+        try {
+          await run(process.execPath, [example], { cwd: folder, timeout: limit })
+        } finally {
+          await rm(example)
+        }
+      },
+    )
+  },
+)
