@@ -1,1 +1,8 @@
-export {}
+export { Circle } from './lib/circle.ts'
+export type { CircleOptions, FailedOptions, NextOptions, RefreshOptions } from './lib/circle.ts'
+export { IpsError } from './lib/errors.ts'
+export type { IpsErrorCode } from './lib/errors.ts'
+export { query } from './lib/query.ts'
+export type { QueryOptions, QueryResult } from './lib/query.ts'
+export type { AddressHealth } from './lib/ring.ts'
+export type { LookupOptions } from './lib/settings.ts'
