@@ -1,1 +1,20 @@
-export {}
+export type { Choices } from './lib/choices.ts'
+export type {
+  EmulatorConfig,
+  NamespaceConfig,
+  SystemUserConfig,
+  TenantConfig,
+  UserConfig,
+} from './lib/config.ts'
+export type { DnsBehaviour } from './lib/dns-server.ts'
+export { Emulator, startEmulator } from './lib/emulator.ts'
+export type {
+  EmulatorOptions,
+  EmulatorPorts,
+  EmulatorState,
+  ReadyLine,
+  SystemSummary,
+  TenantSummary,
+} from './lib/emulator.ts'
+export type { ActiveFault, Fault, FaultKind, FaultMoment } from './lib/faults.ts'
+export type { RequestRecord } from './lib/request-log.ts'

@@ -1,0 +1,181 @@
+import { XMLValidator } from 'fast-xml-parser'
+import type { Answer, Exchange } from './answer.ts'
+import { need } from './answer.ts'
+import type { Blob } from './blob-store.ts'
+import { maximumAnnotations, maximumAnnotationSize, maximumCheckedAnnotationSize } from './choices.ts'
+import { hasConditions } from './conditions.ts'
+import type { Annotation, Version } from './namespace.ts'
+import { changeTimes, uncached } from './object-headers.ts'
+import { Refusal } from './refusal.ts'
+import type { Query } from './request-target.ts'
+import { decodeText } from './request-target.ts'
+import { isUnderRetention } from './retention.ts'
+import { zonedTime } from './times.ts'
+
+/** The annotation that a request names; 400 for what cannot be a name. */
+export function annotationName(query: Query): string {
+  const name = decodeText(query.get('annotation') ?? 'default', 'plus')
+  if (!/^[A-Za-z0-9._-]{1,32}$/.test(name) || !/[A-Za-z0-9]/.test(name)) {
+    throw new Refusal(400, 'The annotation name is invalid.')
+  }
+  return name
+}
+
+/** Says why an annotation cannot be taken, if it cannot. */
+export async function checkAnnotation(
+  exchange: Exchange,
+  name: string,
+  blob: Blob,
+): Promise<Refusal | undefined> {
+  const { checkXml } = exchange.namespace.settings
+  const maximum = checkXml && name !== 'default' ? maximumCheckedAnnotationSize : maximumAnnotationSize
+  if (blob.size > maximum) return new Refusal(413, 'The annotation is too large.')
+  if (!checkXml || blob.size === 0) return undefined
+  if (blob.size > maximumCheckedAnnotationSize) return undefined
+  const chunks: Buffer[] = []
+  for await (const chunk of exchange.system.blobs.read(blob)) chunks.push(chunk as Buffer)
+  const found = XMLValidator.validate(Buffer.concat(chunks).toString())
+  return found === true ? undefined : new Refusal(400, 'The annotation is not well-formed XML.')
+}
+
+export async function putAnnotation(exchange: Exchange): Promise<Answer> {
+  const { namespace, target, system, body } = exchange
+  need(exchange, 'write')
+  const name = annotationName(target.query)
+  if (namespace.find(target.path)?.kind === 'directory') {
+    throw new Refusal(400, 'Custom Metadatasetting is not allowed on a directory')
+  }
+  checkAnnotationRoom(exchange, object(exchange), name)
+  const room = Math.min(namespace.settings.quotaBytes - namespace.usedBytes, maximumAnnotationSize)
+  if ((body.announced ?? 0) > room) throw new Refusal(413, 'The annotation is too large.')
+  const blob = await system.blobs.write(body, { hashScheme: namespace.settings.hashScheme, maximum: room })
+  try {
+    const refused = await checkAnnotation(exchange, name, blob)
+    if (refused !== undefined) throw refused
+    // The object may have been changed or deleted meanwhile.
+    const before = object(exchange)
+    checkAnnotationRoom(exchange, before, name)
+    const change = Math.floor(system.now() / 1000) * 1000
+    const others = before.annotations.filter((annotation) => annotation.name !== name)
+    await commit(exchange, before, [...others, { name, blob, change }])
+  } catch (error) {
+    if (error instanceof Refusal) await system.blobs.delete(blob)
+    throw error
+  }
+  return { status: 201, headers: system.choices.annotationHash ? ['X-HCP-Hash', blob.hash] : [] }
+}
+
+export async function deleteAnnotation(exchange: Exchange): Promise<Answer> {
+  const { namespace, target, headers, system } = exchange
+  need(exchange, 'delete')
+  if (hasConditions(headers)) throw new Refusal(400, 'DELETE takes no conditional headers.')
+  const name = annotationName(target.query)
+  const version = object(exchange)
+  find(version, name)
+  const rule = namespace.settings.annotationsUnderRetention
+  if ((version.hold || isUnderRetention(version, system.now())) && rule !== 'ALL') {
+    throw new Refusal(403, 'The object is under retention: its annotations cannot be deleted.')
+  }
+  await commit(
+    exchange,
+    version,
+    version.annotations.filter((annotation) => annotation.name !== name),
+  )
+  return { status: 200, headers: [] }
+}
+
+/** GET and HEAD of an annotation. */
+export function readAnnotation(exchange: Exchange): Answer {
+  const { target, system, method } = exchange
+  need(exchange, 'read')
+  const version = object(exchange)
+  const { blob, change } = find(version, annotationName(target.query))
+  const headers = [
+    'ETag',
+    `"${version.data.md5}"`,
+    ...uncached,
+    'Content-Type',
+    'text/xml',
+    'Content-Length',
+    String(blob.size),
+    'X-HCP-Type',
+    'annotation',
+    'X-HCP-Size',
+    String(blob.size),
+    'X-HCP-Hash',
+    blob.hash,
+    ...changeTimes(change),
+  ]
+  if (method === 'HEAD') return { status: 200, headers }
+  return { status: 200, headers, body: system.blobs.buffer(blob) ?? system.blobs.read(blob) }
+}
+
+/** The list of an object's annotations. */
+export function annotationInfo(exchange: Exchange): Answer {
+  need(exchange, 'read')
+  const version = object(exchange)
+  if (version.annotations.length === 0) throw new Refusal(204)
+  const type = exchange.namespace.settings.checkXml ? 'text/xml' : 'unknown'
+  const entries = version.annotations.map(
+    ({ name, blob, change }) => `  <annotation>
+    <name>${name}</name>
+    <hash>${blob.hash}</hash>
+    <changeTimeMilliseconds>${change}.00</changeTimeMilliseconds>
+    <changeTimeString>${zonedTime(change)}</changeTimeString>
+    <size>${blob.size}</size>
+    <contentType>${type}</contentType>
+  </annotation>\n`,
+  )
+  const body = Buffer.from(
+    `<?xml version="1.0" encoding="UTF-8" standalone="yes"?>\n<annotations>\n${entries.join('')}</annotations>\n`,
+  )
+  const headers = [...uncached, 'Content-Type', 'text/xml', 'Content-Length', String(body.length)]
+  return exchange.method === 'HEAD' ? { status: 200, headers } : { status: 200, headers, body }
+}
+
+/** The version that a request is about: the current one, or for reading the one it names. */
+export function object(exchange: Exchange): Version {
+  const { namespace, target } = exchange
+  const text = target.query.get('version')
+  const entry = namespace.find(target.path)
+  if (entry?.kind !== 'object') throw new Refusal(404)
+  if (text === undefined) {
+    const current = entry.versions.at(-1)
+    if (current === undefined || current.marker) throw new Refusal(404)
+    return current
+  }
+  const version = /^@\d+$/.test(text)
+    ? entry.versions.findLast(({ ingest }) => ingest <= Number(text.slice(1)))
+    : entry.versions.find(({ id }) => String(id) === text)
+  if (version === undefined) {
+    throw /^@?\d+$/.test(text) ? new Refusal(404) : new Refusal(400, 'The version is invalid.')
+  }
+  if (version.marker) throw new Refusal(204, '', ['X-HCP-VersionId', String(version.id)])
+  return version
+}
+
+function find(version: Version, name: string): Annotation {
+  const annotation = version.annotations.find((annotation) => annotation.name === name)
+  if (annotation === undefined) throw new Refusal(204, `No annotation exists with name ${name}.`)
+  return annotation
+}
+
+function checkAnnotationRoom({ namespace, system }: Exchange, version: Version, name: string): void {
+  const exists = version.annotations.some((annotation) => annotation.name === name)
+  if (!exists && version.annotations.length >= maximumAnnotations) {
+    throw new Refusal(400, `An object has no more than ${maximumAnnotations} annotations.`)
+  }
+  const rule = namespace.settings.annotationsUnderRetention
+  if (
+    (version.hold || isUnderRetention(version, system.now())) &&
+    (rule === 'NONE' || (rule === 'ADD' && exists))
+  ) {
+    throw new Refusal(403, 'The object is under retention: the namespace does not allow this.')
+  }
+}
+
+function commit(exchange: Exchange, before: Version, annotations: readonly Annotation[]): Promise<void> {
+  const { namespace, target, system } = exchange
+  const version: Version = { ...before, change: system.now(), annotations }
+  return system.commit(namespace, { op: 'update', path: target.path, version })
+}

@@ -1,0 +1,75 @@
+/**
+ * What Hitachi's documents leave open, or state in two ways, and what the emulator does about it. Everything here is a
+ * choice of ours: no client should be called correct because it agrees with it. Where real systems are known or
+ * likely to differ, a field of {@link Choices} switches it; the plain constants are fixed.
+ */
+export interface Choices {
+  /** Body of an error answer under `/rest`: no body (the default) or a short HTML page. The documents show none. */
+  readonly errorBody: 'empty' | 'html'
+  /**
+   * `Accept-Encoding: identity`: served plain (the default) or refused with 406, as the table of codes says. Python's
+   * standard client sends it on every request and is known to work on real systems.
+   */
+  readonly identityEncoding: 'plain' | 'refused'
+  /** Time header of a PUT's answer: seen as `X-HCP-IngestTimeMilliseconds` (8.0) and as the other one (8.2). */
+  readonly putTimeHeader: 'X-HCP-IngestTimeMilliseconds' | 'X-HCP-VersionCreateTimeMilliseconds'
+  /** The `Server` header: sent up to 8.0, missing in the one answer of 8.2 that is public. Default true. */
+  readonly serverHeader: boolean
+  /** Whether the `Content-Type` of a PUT decides that of the object (9.7) or its name does (before; the default). */
+  readonly contentTypeFromPut: boolean
+  /** `X-HCP-CustomMetadataAnnotations` of an object without any: present and empty (captures) or left out (documents). */
+  readonly emptyAnnotationsHeader: boolean
+  /** A namespace that does not exist: 403 by the general table (the default), 400 by two single pages. */
+  readonly unknownNamespace: 403 | 400
+  /** Whole-object GET where the annotation is missing: 404 (the default), or the data alone. */
+  readonly wholeObjectWithoutAnnotation: 404 | 200
+  /** An annotation's PUT answers with its `X-HCP-Hash`. Not in the material; default true. */
+  readonly annotationHash: boolean
+}
+
+export const defaultChoices: Choices = {
+  errorBody: 'empty',
+  identityEncoding: 'plain',
+  putTimeHeader: 'X-HCP-IngestTimeMilliseconds',
+  serverHeader: true,
+  contentTypeFromPut: false,
+  emptyAnnotationsHeader: true,
+  unknownNamespace: 403,
+  wholeObjectWithoutAnnotation: 404,
+  annotationHash: true,
+}
+
+/** The path's part after `rest`, in decoded bytes with its separators, leading one included. Documented: 4,095. */
+export const maximumPathLength = 4_095
+
+/** "2 TB" in the documents; read as a power of two. */
+export const maximumObjectSize: number = 2 * 1024 ** 4
+
+/** Documented as 1 GB for the default annotation; for others 1 MB where the namespace checks XML, else as the default. */
+export const maximumAnnotationSize: number = 1024 ** 3
+export const maximumCheckedAnnotationSize: number = 1024 ** 2
+
+/** Documented: ten annotations per object. */
+export const maximumAnnotations = 10
+
+/** Form body of a POST or DELETE; the documents name no limit. */
+export const maximumFormSize: number = 64 * 1024
+
+/** Requests with a longer head are answered 414: the length of a path is what fills a head in practice. */
+export const maximumHeadSize: number = 64 * 1024
+
+/** A refused upload: what is still to come of a small body is read, so that the connection can be used again. */
+export const smallRemainder: number = 64 * 1024
+
+/** A refused upload that is larger: so much is read and dropped after the answer, for so long, then the socket is cut. */
+export const drainedBytes: number = 4 * 1024 * 1024
+export const drainedTime = 5_000
+
+/** Documented: connections that one node serves at once. Those above wait in silence. */
+export const servedConnections = 254
+
+/** Documented: an idle persistent connection is closed after 60 s. */
+export const idleTime = 60_000
+
+/** Names that cannot be stored: `.` and `.directory-metadata` by the documents, `..` by ours. */
+export const refusedNames: ReadonlySet<string> = new Set(['.', '..', '.directory-metadata'])

@@ -1,0 +1,496 @@
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { createServer, isIPv4 } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import type { CertificateAuthority } from './certificates.ts'
+import { createAuthority, loadAuthority } from './certificates.ts'
+import type { Choices } from './choices.ts'
+import { defaultChoices, idleTime } from './choices.ts'
+import { Cluster } from './cluster.ts'
+import type { TlsMode } from './cluster.ts'
+import type { CheckedConfig, EmulatorConfig } from './config.ts'
+import { defaultConfig, validateConfig } from './config.ts'
+import { administratorsOf, softwareVersion, tenantsOf } from './content.ts'
+import type { ControlSurface } from './control-server.ts'
+import { startControlServer } from './control-server.ts'
+import type { DnsBehaviour, DnsServer } from './dns-server.ts'
+import { startDnsServer } from './dns-server.ts'
+import type { ActiveFault, Fault } from './faults.ts'
+import { FaultTable } from './faults.ts'
+import type { ClusterNode } from './node.ts'
+import type { RequestRecord } from './request-log.ts'
+import { RequestLog } from './request-log.ts'
+import { System } from './system.ts'
+
+/** The same as the command line's, with the same defaults. Port 0 means any free one. */
+export interface EmulatorOptions {
+  /** Domain of the system. Default `hcp1.test`. */
+  readonly domain?: string
+  /** How many nodes the system has. Default 4. */
+  readonly nodes?: number
+  /** IPv4 address of the first node; the others have those that follow. Default `127.0.0.1`. */
+  readonly address?: string
+  /** Default 0, as for all ports. */
+  readonly httpPort?: number
+  readonly httpsPort?: number
+  /** Port of the management API. */
+  readonly mapiPort?: number
+  readonly dnsPort?: number
+  readonly controlPort?: number
+  /** Folder that keeps the content. Default: memory, and nothing is kept. */
+  readonly data?: string
+  /** Tenants, namespaces and accounts. Default: those that the README names. */
+  readonly config?: EmulatorConfig
+  /** Domain of a second system with as many nodes, on the addresses that follow. Default: there is none. */
+  readonly replicaDomain?: string
+  /** The release that is played, for example `9.6`. Default: the configuration's. */
+  readonly release?: string
+  /** What to do where Hitachi's documents are silent or disagree. */
+  readonly choices?: Partial<Choices>
+  /** Milliseconds after which an idle connection is closed. Default 60,000, as HCP has it. */
+  readonly idleTime?: number
+  /** The clock, in epoch milliseconds: tests of retention move it. Default `Date.now`. */
+  readonly now?: () => number
+}
+
+export interface EmulatorPorts {
+  readonly http: number
+  readonly https: number
+  readonly mapi: number
+  readonly dns: number
+  readonly control: number
+}
+
+/** A tenant, as the ready line names it. */
+export interface TenantSummary {
+  readonly name: string
+  readonly namespaces: readonly string[]
+  readonly users: readonly { readonly user: string; readonly password: string }[]
+}
+
+/** One system, as the ready line names it. */
+export interface SystemSummary {
+  readonly domain: string
+  readonly nodes: readonly string[]
+  readonly ports: EmulatorPorts
+  /** `address:port` of the name server. */
+  readonly dns: string
+  /** Path of the certificate authority's PEM file. */
+  readonly caFile: string
+  readonly tenants: readonly TenantSummary[]
+}
+
+/** The line that the command prints when it is ready. */
+export interface ReadyLine extends SystemSummary {
+  readonly ready: true
+  readonly replica: SystemSummary | null
+}
+
+/** How things stand, as the control port's `GET /` says it. */
+export interface EmulatorState extends ReadyLine {
+  readonly clusters: Readonly<
+    Record<string, readonly { address: string; up: boolean; connections: number }[]>
+  >
+  readonly faults: readonly ActiveFault[]
+  readonly dnsBehaviour: DnsBehaviour
+  readonly tls: TlsMode
+  readonly diskFull: boolean
+}
+
+const optionNames = new Set([
+  'domain',
+  'nodes',
+  'address',
+  'httpPort',
+  'httpsPort',
+  'mapiPort',
+  'dnsPort',
+  'controlPort',
+  'data',
+  'config',
+  'replicaDomain',
+  'release',
+  'choices',
+  'idleTime',
+  'now',
+])
+
+/**
+ * Starts an HCP system on loopback.
+ *
+ * @throws {TypeError} for an option of a wrong type, an unknown one, or a bad configuration.
+ * @throws {RangeError} for a value out of range.
+ */
+export async function startEmulator(options: EmulatorOptions = {}): Promise<Emulator> {
+  const settings = checkedOptions(options)
+  const parts: Parts = { clusters: [], closers: [] }
+  try {
+    return await assemble(settings, parts)
+  } catch (error) {
+    await dismantle(parts)
+    throw error
+  }
+}
+
+interface Settings extends Required<
+  Omit<EmulatorOptions, 'data' | 'replicaDomain' | 'config' | 'release' | 'choices'>
+> {
+  readonly data: string | undefined
+  readonly replicaDomain: string | undefined
+  readonly config: CheckedConfig
+  readonly choices: Choices
+}
+
+/** What has been started, for taking it down again in the opposite order. */
+interface Parts {
+  readonly clusters: Cluster[]
+  readonly closers: (() => Promise<void>)[]
+}
+
+async function dismantle({ clusters, closers }: Parts): Promise<void> {
+  for (const cluster of clusters) cluster.stopAll()
+  for (const close of closers.toReversed()) await close()
+}
+
+async function assemble(settings: Settings, parts: Parts): Promise<Emulator> {
+  const { data, domain, replicaDomain, address, nodes } = settings
+  const directory = data === undefined ? await mkdtemp(join(tmpdir(), 'hcp-emulator-')) : resolve(data)
+  if (data === undefined) parts.closers.push(() => rm(directory, { recursive: true, force: true }))
+  else await mkdir(directory, { recursive: true })
+  const name = 'HCP emulator'
+  const authority = data === undefined ? await createAuthority(name) : await loadAuthority(directory, name)
+  const caFile = join(directory, 'ca.pem')
+  await writeFile(caFile, authority.certificate)
+
+  const log = new RequestLog()
+  const faults = new FaultTable(nodes, () => {
+    for (const cluster of parts.clusters) void cluster.applyFaults()
+  })
+  const addresses = await nodeAddresses(address, replicaDomain === undefined ? nodes : 2 * nodes)
+  const domains = replicaDomain === undefined ? [domain] : [domain, replicaDomain]
+  for (const [index, each] of domains.entries()) {
+    const cluster = index === 0 ? 'primary' : 'replica'
+    const system = await System.open({
+      domain: each,
+      tenants: tenantsOf(settings.config),
+      administrators: administratorsOf(settings.config),
+      choices: settings.choices,
+      softwareVersion: softwareVersion(settings.config.release),
+      directory: data === undefined ? undefined : join(directory, cluster),
+      now: settings.now,
+    })
+    parts.closers.push(() => system.close())
+    parts.clusters.push(
+      await Cluster.start({
+        name: cluster,
+        system,
+        addresses: addresses.slice(index * nodes, (index + 1) * nodes),
+        ports: { http: settings.httpPort, https: settings.httpsPort, mapi: settings.mapiPort },
+        faults,
+        log,
+        idleTime: settings.idleTime,
+        authority,
+      }),
+    )
+  }
+  const dns = await startDnsServer({
+    address,
+    port: settings.dnsPort,
+    zones: () =>
+      parts.clusters.map((cluster) => ({ domain: cluster.system.domain, addresses: cluster.live })),
+  })
+  parts.closers.push(() => dns.close())
+  return Emulator.make({ settings, parts, authority, caFile, dns, faults, log })
+}
+
+interface Making {
+  readonly settings: Settings
+  readonly parts: Parts
+  readonly authority: CertificateAuthority
+  readonly caFile: string
+  readonly dns: DnsServer
+  readonly faults: FaultTable
+  readonly log: RequestLog
+}
+
+/** A running emulator. Made by {@link startEmulator}. */
+export class Emulator implements AsyncDisposable {
+  readonly domain: string
+  /** Addresses of the nodes. */
+  readonly nodes: readonly string[]
+  readonly ports: EmulatorPorts
+  /** `address:port` of the name server. */
+  readonly dns: string
+  /** Certificate of the authority that all certificates come from, PEM. */
+  readonly ca: string
+  readonly caFile: string
+  readonly tenants: readonly TenantSummary[]
+  /** The line that the command prints when it is ready. */
+  readonly ready: ReadyLine
+  readonly #parts: Parts
+  readonly #dns: DnsServer
+  readonly #faults: FaultTable
+  readonly #log: RequestLog
+  #dnsBehaviour: DnsBehaviour = { mode: 'ok' }
+  #tls: TlsMode = 'ok'
+  #diskFull = false
+  #closing: Promise<void> | undefined
+
+  private constructor(making: Making, control: number) {
+    const { settings, parts, authority, caFile, dns, faults, log } = making
+    this.#parts = parts
+    this.#dns = dns
+    this.#faults = faults
+    this.#log = log
+    const tenants = settings.config.tenants.map(({ name, namespaces, users }) => ({
+      name,
+      namespaces: namespaces.map((namespace) => namespace.name),
+      // Accounts for data: those that only administer are no use to a client of it.
+      users: users
+        .filter(({ permissions }) => Object.values(permissions).some((list) => list.length > 0))
+        .map(({ user, password }) => ({ user, password })),
+    }))
+    const [primary, replica] = parts.clusters.map((cluster): SystemSummary => {
+      const { http, https, mapi } = cluster.ports
+      return {
+        domain: cluster.system.domain,
+        nodes: cluster.nodes.map((node) => node.address),
+        ports: { http, https, mapi, dns: dns.port, control },
+        dns: `${settings.address}:${dns.port}`,
+        caFile,
+        tenants,
+      }
+    })
+    this.ready = { ready: true, ...primary!, replica: replica ?? null }
+    this.domain = this.ready.domain
+    this.nodes = this.ready.nodes
+    this.ports = this.ready.ports
+    this.dns = this.ready.dns
+    this.ca = authority.certificate
+    this.caFile = caFile
+    this.tenants = tenants
+  }
+
+  /** @internal */
+  static async make(making: Making): Promise<Emulator> {
+    const { settings, parts } = making
+    // Nobody can have asked it anything before its port is known.
+    let emulator: Emulator
+    const surface: ControlSurface = {
+      state: () => emulator.state(),
+      stopNode: (node, cluster) => emulator.stopNode(node, cluster),
+      startNode: (node, cluster) => emulator.startNode(node, cluster),
+      stopCluster: (cluster) => emulator.stopCluster(cluster),
+      startCluster: (cluster) => emulator.startCluster(cluster),
+      addFault: (fault) => emulator.addFault(fault),
+      removeFault: (id) => emulator.removeFault(id),
+      clearFaults: () => emulator.clearFaults(),
+      setDns: (behaviour) => emulator.setDns(behaviour),
+      setTls: (behaviour) => emulator.setTls(behaviour),
+      setDisk: (disk) => emulator.setDisk(disk),
+      requests: (since) => emulator.requests(since),
+    }
+    const { address, controlPort: port } = settings
+    const control = await startControlServer({ address, port, surface })
+    parts.closers.push(() => control.close())
+    emulator = new Emulator(making, control.port)
+    return emulator
+  }
+
+  /** How things stand. */
+  state(): EmulatorState {
+    const clusters = this.#parts.clusters.map((cluster, index) => [
+      index === 0 ? 'primary' : 'replica',
+      cluster.nodes.map(({ address, up, connections }) => ({ address, up, connections })),
+    ])
+    return {
+      ...this.ready,
+      clusters: Object.fromEntries(clusters) as EmulatorState['clusters'],
+      faults: this.#faults.list(),
+      dnsBehaviour: this.#dnsBehaviour,
+      tls: this.#tls,
+      diskFull: this.#diskFull,
+    }
+  }
+
+  /** Closes a node's listeners and cuts its connections; the name server names it no more. */
+  async stopNode(node: number, cluster: 'primary' | 'replica' = 'primary'): Promise<void> {
+    this.#node(node, cluster).stop()
+  }
+
+  async startNode(node: number, cluster: 'primary' | 'replica' = 'primary'): Promise<void> {
+    await this.#cluster(cluster).startNode(this.#node(node, cluster))
+  }
+
+  async stopCluster(cluster: 'primary' | 'replica' = 'primary'): Promise<void> {
+    this.#cluster(cluster).stopAll()
+  }
+
+  async startCluster(cluster: 'primary' | 'replica' = 'primary'): Promise<void> {
+    await this.#cluster(cluster).startAll()
+  }
+
+  /** Lets something go wrong from now on. A listener that is to refuse is closed when this returns. */
+  addFault(fault: Fault): { id: number } {
+    if (fault?.cluster === 'replica') this.#cluster('replica')
+    return this.#faults.add(fault)
+  }
+
+  /**
+   * Ends a fault. What it has done to a connection stays done.
+   *
+   * @returns Whether there was such a fault.
+   */
+  async removeFault(id: number): Promise<boolean> {
+    const removed = this.#faults.remove(id)
+    await this.#settle()
+    return removed
+  }
+
+  async clearFaults(): Promise<void> {
+    this.#faults.clear()
+    await this.#settle()
+  }
+
+  /** Changes how the name server answers. */
+  setDns(behaviour: DnsBehaviour): void {
+    this.#dns.setBehaviour(behaviour)
+    this.#dnsBehaviour = behaviour
+  }
+
+  /** Changes the certificate that connections to come are shown, on all nodes of all systems. */
+  async setTls({ mode }: { readonly mode: TlsMode }): Promise<void> {
+    if (!['ok', 'expired', 'wrong-name', 'other-ca'].includes(mode)) {
+      throw new RangeError('mode must be one of ok, expired, wrong-name, other-ca')
+    }
+    const other = await createAuthority('Another authority')
+    for (const cluster of this.#parts.clusters) await cluster.setTls(mode, other)
+    this.#tls = mode
+  }
+
+  /** Lets writes fail as on a full disk (503), or succeed again. */
+  setDisk({ full }: { readonly full: boolean }): void {
+    if (typeof full !== 'boolean') throw new TypeError('full must be true or false')
+    for (const cluster of this.#parts.clusters) cluster.system.blobs.setFull(full)
+    this.#diskFull = full
+  }
+
+  /** What was served: the records with a sequence above `since`, oldest first. The last 100,000 are kept. */
+  requests(since = 0): RequestRecord[] {
+    return this.#log.since(since)
+  }
+
+  /** Ends everything, open connections or not. */
+  close(): Promise<void> {
+    return (this.#closing ??= dismantle(this.#parts))
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  /** Listeners are open again when this resolves. */
+  async #settle(): Promise<void> {
+    for (const cluster of this.#parts.clusters) await cluster.applyFaults()
+  }
+
+  #cluster(name: 'primary' | 'replica'): Cluster {
+    if (name !== 'primary' && name !== 'replica') throw new RangeError('cluster must be primary or replica')
+    const cluster = this.#parts.clusters[name === 'primary' ? 0 : 1]
+    if (cluster === undefined) throw new RangeError('there is no replica: give replicaDomain at the start')
+    return cluster
+  }
+
+  #node(number: number, cluster: 'primary' | 'replica'): ClusterNode {
+    const { nodes } = this.#cluster(cluster)
+    if (typeof number !== 'number') throw new TypeError('node must be a number')
+    const node = nodes[number - 1]
+    if (node === undefined) throw new RangeError(`node must be a whole number from 1 to ${nodes.length}`)
+    return node
+  }
+}
+
+function checkedOptions(options: EmulatorOptions): Settings {
+  for (const name of Object.keys(options)) {
+    if (!optionNames.has(name)) throw new TypeError(`unknown option: ${name}`)
+  }
+  const {
+    domain = 'hcp1.test',
+    nodes = 4,
+    address = '127.0.0.1',
+    data,
+    replicaDomain,
+    now = Date.now,
+  } = options
+  const {
+    httpPort = 0,
+    httpsPort = 0,
+    mapiPort = 0,
+    dnsPort = 0,
+    controlPort = 0,
+    idleTime: idle = idleTime,
+  } = options
+  const ports = { httpPort, httpsPort, mapiPort, dnsPort, controlPort }
+  for (const [name, port] of Object.entries(ports)) whole(name, port, 0, 65_535)
+  whole('nodes', nodes, 1, 80)
+  whole('idleTime', idle, 1, 2 ** 31 - 1)
+  checkDomain('domain', domain)
+  if (replicaDomain !== undefined) checkDomain('replicaDomain', replicaDomain)
+  if (replicaDomain?.toLowerCase() === domain.toLowerCase())
+    throw new RangeError('replicaDomain is the domain itself')
+  if (typeof address !== 'string') throw new TypeError('address must be a string')
+  if (!isIPv4(address)) throw new RangeError('address must be an IPv4 address')
+  if (data !== undefined && typeof data !== 'string') throw new TypeError('data must be a string')
+  if (typeof now !== 'function') throw new TypeError('now must be a function')
+  const choices: Choices = { ...defaultChoices, ...options.choices }
+  for (const name of Object.keys(choices)) {
+    if (!(name in defaultChoices)) throw new TypeError(`unknown choice: ${name}`)
+  }
+  const config = options.config === undefined ? defaultConfig() : validateConfig(options.config)
+  return {
+    ...ports,
+    domain: domain.toLowerCase(),
+    nodes,
+    address,
+    data,
+    replicaDomain: replicaDomain?.toLowerCase(),
+    config: options.release === undefined ? config : validateConfig({ ...config, release: options.release }),
+    choices,
+    idleTime: idle,
+    now,
+  }
+}
+
+function whole(name: string, value: unknown, minimum: number, maximum: number): void {
+  if (typeof value !== 'number') throw new TypeError(`${name} must be a number`)
+  if (!Number.isInteger(value) || value < minimum || value > maximum) {
+    throw new RangeError(`${name} must be a whole number from ${minimum} to ${maximum}`)
+  }
+}
+
+function checkDomain(name: string, domain: unknown): void {
+  if (typeof domain !== 'string') throw new TypeError(`${name} must be a string`)
+  if (!/^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$/i.test(domain)) {
+    throw new RangeError(`${name} must be a domain name, such as hcp1.test`)
+  }
+}
+
+/** The addresses from the first on; the first again and again where the system has no others. */
+async function nodeAddresses(first: string, count: number): Promise<string[]> {
+  const start = first.split('.').reduce((sum, part) => sum * 256 + Number(part), 0)
+  const addresses = Array.from({ length: count }, (_, index) => {
+    const value = start + index
+    return [24, 16, 8, 0].map((bits) => Math.floor(value / 2 ** bits) % 256).join('.')
+  })
+  const usable = await Promise.all(addresses.map(canListen))
+  if (usable.every(Boolean)) return addresses
+  return Array.from({ length: count }, () => first)
+}
+
+function canListen(address: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const probe = createServer()
+    probe.once('error', () => resolve(false))
+    probe.listen(0, address, () => probe.close(() => resolve(true)))
+  })
+}

@@ -1,0 +1,292 @@
+import type { Blob } from './blob-store.ts'
+import type { CheckedNamespace } from './config.ts'
+import { Refusal } from './refusal.ts'
+
+export const permissionNames = [
+  'browse',
+  'read',
+  'write',
+  'readAcl',
+  'writeAcl',
+  'changeOwner',
+  'delete',
+  'privileged',
+  'purge',
+  'search',
+] as const
+export type Permission = (typeof permissionNames)[number]
+
+export interface Annotation {
+  readonly name: string
+  readonly blob: Blob
+  /** Epoch milliseconds. */
+  readonly change: number
+}
+
+/** One version of an object: plain data (it goes into the journal as it is) that is replaced, never changed. */
+export interface Version {
+  /** Create time in milliseconds times 64 plus 1, or more: always above the version before. */
+  readonly id: number
+  /** A delete marker; it has no data. */
+  readonly marker?: true
+  readonly data: Blob
+  /** Epoch milliseconds. */
+  readonly ingest: number
+  /** Epoch milliseconds. */
+  readonly change: number
+  /** `0`, `-1`, `-2` or epoch seconds. */
+  readonly retention: number
+  readonly retentionClass: string
+  readonly hold: boolean
+  readonly shred: boolean
+  readonly index: boolean
+  readonly dpl: number
+  readonly owner: string
+  readonly domain: string
+  readonly contentType: string
+  readonly annotations: readonly Annotation[]
+  readonly acl?: unknown
+  /** The empty object that a refused whole-object PUT leaves behind: the next PUT may replace it. */
+  readonly leftBehind?: true
+}
+
+export interface StoredObject {
+  readonly kind: 'object'
+  /** Oldest first. */
+  readonly versions: Version[]
+}
+
+export interface Directory {
+  readonly kind: 'directory'
+  readonly children: Map<string, Entry>
+  /** Epoch milliseconds. */
+  readonly created: number
+  /** Latest of: created, deleted, an object added, an object deleted; epoch milliseconds. */
+  change: number
+  /** Removed, but still holding old versions of what was in it. */
+  deleted: boolean
+}
+
+export type Entry = StoredObject | Directory
+
+/** A change of a namespace's content: what the journal keeps, one line each. */
+export type Change =
+  | { readonly op: 'put'; readonly path: string; readonly version: Version }
+  | { readonly op: 'replace'; readonly path: string; readonly version: Version }
+  | { readonly op: 'update'; readonly path: string; readonly version: Version }
+  | { readonly op: 'remove'; readonly path: string; readonly at: number }
+  | { readonly op: 'remove-version'; readonly path: string; readonly id: number; readonly at: number }
+  | { readonly op: 'directory'; readonly path: string; readonly at: number }
+
+/** The content of one namespace: a tree of directories with objects and their versions in it. */
+export class Namespace {
+  readonly tenant: string
+  readonly settings: CheckedNamespace
+  /** What a client without credentials may do, and what every account of the tenant may do. */
+  readonly anonymous: ReadonlySet<Permission>
+  readonly authenticated: ReadonlySet<Permission>
+  readonly root: Directory = directory(0)
+  /** Paths with a PUT in progress, and how many. */
+  readonly writing: Map<string, number> = new Map()
+  usedBytes = 0
+  objectCount = 0
+  customMetadataObjectCount = 0
+  customMetadataObjectBytes = 0
+
+  constructor(tenant: string, settings: CheckedNamespace) {
+    this.tenant = tenant
+    this.settings = settings
+    this.anonymous = new Set(settings.anonymousPermissions)
+    this.authenticated = new Set(settings.authenticatedPermissions)
+  }
+
+  /** What has this path: an object (possibly deleted), a directory (possibly deleted), or nothing. */
+  find(path: string): Entry | undefined {
+    let entry: Entry | undefined = this.root
+    if (path === '') return entry
+    let from = 0
+    while (entry !== undefined && entry.kind === 'directory') {
+      const at = path.indexOf('/', from)
+      if (at === -1) return entry.children.get(path.slice(from))
+      entry = entry.children.get(path.slice(from, at))
+      from = at + 1
+    }
+    return undefined
+  }
+
+  /** The current version of an object; nothing where there is none, where it is deleted, or where a directory is. */
+  current(path: string): Version | undefined {
+    const entry = this.find(path)
+    return entry?.kind === 'object' ? currentOf(entry) : undefined
+  }
+
+  /** Refuses a path of which a parent is an object. */
+  checkParents(path: string): void {
+    for (let at = path.indexOf('/'); at !== -1; at = path.indexOf('/', at + 1)) {
+      const entry = this.find(path.slice(0, at))
+      if (entry === undefined) return
+      if (entry.kind === 'object' && currentOf(entry) !== undefined) {
+        throw new Refusal(409, 'A part of the path is an object, not a directory.')
+      }
+    }
+  }
+
+  /** An id for a version made now: above all that the object has. */
+  nextVersionId(path: string, now: number): number {
+    const entry = this.find(path)
+    const last = entry?.kind === 'object' ? (entry.versions.at(-1)?.id ?? 0) : 0
+    return Math.max(now * 64 + 1, last + 1)
+  }
+
+  /** Carries a change out and says which data nobody refers to any more. */
+  apply(change: Change): Blob[] {
+    const { name, parent } = this.#parent(change)
+    if (parent === undefined) return []
+    const entry = parent.children.get(name)
+    const freed: Blob[] = []
+    const drop = (version: Version): void => {
+      this.#count(version, -1)
+      if (version.marker === undefined) freed.push(version.data)
+      for (const annotation of version.annotations) freed.push(annotation.blob)
+    }
+    switch (change.op) {
+      case 'put':
+      case 'replace': {
+        this.#count(change.version, 1)
+        parent.change = Math.max(parent.change, change.version.change)
+        if (entry?.kind !== 'object') {
+          parent.children.set(name, { kind: 'object', versions: [change.version] })
+          break
+        }
+        if (change.op === 'replace') {
+          entry.versions.forEach(drop)
+          entry.versions.length = 0
+        }
+        // A journal that was compacted may tell of a version twice.
+        const known = entry.versions.findIndex(({ id }) => id === change.version.id)
+        if (known !== -1) entry.versions.splice(known, 1).forEach((version) => this.#count(version, -1))
+        // Versions are numbered in order of arrival, which may not be the order in which they are complete.
+        let at = entry.versions.length
+        while (at > 0 && entry.versions[at - 1]!.id > change.version.id) at--
+        entry.versions.splice(at, 0, change.version)
+        break
+      }
+      case 'update': {
+        if (entry?.kind !== 'object') break
+        const at = entry.versions.findIndex((version) => version.id === change.version.id)
+        const before = entry.versions[at]
+        if (before === undefined) break
+        entry.versions[at] = change.version
+        this.#count(before, -1)
+        this.#count(change.version, 1)
+        const kept = new Set(change.version.annotations.map((annotation) => annotation.blob.id))
+        for (const annotation of before.annotations) {
+          if (!kept.has(annotation.blob.id)) freed.push(annotation.blob)
+        }
+        break
+      }
+      case 'remove': {
+        parent.change = Math.max(parent.change, change.at)
+        if (entry?.kind === 'object') entry.versions.forEach(drop)
+        if (entry?.kind === 'directory' && entry.children.size > 0) entry.deleted = true
+        else parent.children.delete(name)
+        break
+      }
+      case 'remove-version': {
+        if (entry?.kind !== 'object') break
+        const at = entry.versions.findIndex((version) => version.id === change.id)
+        if (at === -1) break
+        entry.versions.splice(at, 1).forEach(drop)
+        parent.change = Math.max(parent.change, change.at)
+        if (entry.versions.length === 0) parent.children.delete(name)
+        break
+      }
+      case 'directory': {
+        parent.change = Math.max(parent.change, change.at)
+        if (entry?.kind === 'directory') {
+          entry.deleted = false
+          entry.change = change.at
+        } else parent.children.set(name, directory(change.at))
+      }
+    }
+    return this.#unshared(freed, change.path)
+  }
+
+  /** The changes that lead from nothing to the present content. */
+  *snapshot(): Generator<Change> {
+    yield* snapshotOf(this.root, '')
+  }
+
+  /** An annotation's data is shared by all versions that inherited it. */
+  #unshared(freed: Blob[], path: string): Blob[] {
+    if (freed.length === 0) return freed
+    const entry = this.find(path)
+    if (entry?.kind !== 'object') return [...new Map(freed.map((blob) => [blob.id, blob])).values()]
+    const kept = new Set<string>()
+    for (const version of entry.versions) {
+      if (version.marker === undefined) kept.add(version.data.id)
+      for (const annotation of version.annotations) kept.add(annotation.blob.id)
+    }
+    return freed.filter((blob) => !kept.has(blob.id))
+  }
+
+  /** The directory that a change is about; made, with its own parents, where the change adds something. */
+  #parent(change: Change): { name: string; parent: Directory | undefined } {
+    const parts = change.path.split('/')
+    const name = parts.pop()!
+    const adds = change.op === 'put' || change.op === 'replace' || change.op === 'directory'
+    const at = 'version' in change ? change.version.change : change.op === 'directory' ? change.at : 0
+    let parent = this.root
+    for (const part of parts) {
+      let next = parent.children.get(part)
+      if (next?.kind !== 'directory') {
+        if (!adds) return { name, parent: undefined }
+        next = directory(at)
+        parent.children.set(part, next)
+      } else if (next.deleted && adds) next.deleted = false
+      parent = next
+    }
+    return { name, parent }
+  }
+
+  #count(version: Version, sign: 1 | -1): void {
+    if (version.marker !== undefined) return
+    this.objectCount += sign
+    this.usedBytes += sign * version.data.size
+    if (version.annotations.length === 0) return
+    const bytes = version.annotations.reduce((sum, annotation) => sum + annotation.blob.size, 0)
+    this.usedBytes += sign * bytes
+    this.customMetadataObjectCount += sign
+    this.customMetadataObjectBytes += sign * bytes
+  }
+}
+
+function directory(created: number): Directory {
+  return { kind: 'directory', children: new Map(), created, change: created, deleted: false }
+}
+
+function* snapshotOf(of: Directory, path: string): Generator<Change> {
+  for (const [name, entry] of of.children) {
+    const inner = path === '' ? name : `${path}/${name}`
+    if (entry.kind === 'object') {
+      for (const version of entry.versions) yield { op: 'put', path: inner, version }
+    } else {
+      yield { op: 'directory', path: inner, at: entry.created }
+      yield* snapshotOf(entry, inner)
+      if (entry.deleted) yield { op: 'remove', path: inner, at: entry.change }
+    }
+  }
+}
+
+export function currentOf(entry: StoredObject): Version | undefined {
+  const last = entry.versions.at(-1)
+  return last?.marker === undefined ? last : undefined
+}
+
+/** Whether anything that is not deleted is in a directory. */
+export function isEmpty(of: Directory): boolean {
+  for (const entry of of.children.values()) {
+    if (entry.kind === 'object' ? currentOf(entry) !== undefined : !entry.deleted) return false
+  }
+  return true
+}

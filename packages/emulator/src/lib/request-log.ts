@@ -1,0 +1,40 @@
+/** A request as it was served. */
+export interface RequestRecord {
+  /** Counts up from 1 over the life of the emulator. */
+  readonly sequence: number
+  /** Epoch milliseconds at which its head had come in. */
+  readonly time: number
+  readonly cluster: 'primary' | 'replica'
+  /** The node, counted from 1. */
+  readonly node: number
+  readonly port: 'http' | 'https' | 'mapi'
+  readonly method: string
+  /** As sent, with the query. */
+  readonly path: string
+  /** The answer's status; 0 where no answer was sent. */
+  readonly status: number
+  /** Bytes of the body: of the request's for PUT and POST, of the answer's for the others. */
+  readonly bytes: number
+}
+
+/** Older ones are forgotten. */
+const kept = 100_000
+
+export class RequestLog {
+  #records: { -readonly [Key in keyof RequestRecord]: RequestRecord[Key] }[] = []
+  #sequence = 0
+
+  /** Adds a record when it is known what the answer is; its `bytes` may be set as they go. */
+  add(record: Omit<RequestRecord, 'sequence'>): { bytes: number } {
+    const entry = { sequence: ++this.#sequence, ...record }
+    this.#records.push(entry)
+    if (this.#records.length >= 2 * kept) this.#records = this.#records.slice(-kept)
+    return entry
+  }
+
+  /** Those with a sequence above `since`, oldest first. */
+  since(since = 0): RequestRecord[] {
+    const first = this.#records[0]?.sequence ?? 0
+    return this.#records.slice(Math.max(0, since + 1 - first)).map((record) => ({ ...record }))
+  }
+}

@@ -1,0 +1,92 @@
+import { annotationInfo, deleteAnnotation, putAnnotation, readAnnotation } from './annotations.ts'
+import type { Answer, Exchange } from './answer.ts'
+import { onlyParameters } from './answer.ts'
+import { putDirectory, readDirectory } from './directories.ts'
+import { readObject, readWholeObject } from './object-reads.ts'
+import { deleteObject, postObject, putObject } from './object-writes.ts'
+import { acceptsGzip } from './object-reads.ts'
+import { Refusal } from './refusal.ts'
+import { checkPath } from './request-target.ts'
+
+type Handler = (exchange: Exchange) => Answer | Promise<Answer>
+
+interface Operation {
+  readonly parameters: ReadonlySet<string>
+  readonly handle: Handler
+}
+
+function operation(handle: Handler, ...parameters: readonly string[]): Operation {
+  return { handle, parameters: new Set(parameters) }
+}
+
+const storing = ['retention', 'hold', 'label_hold', 'label-hold', 'index', 'shred', 'acl']
+const readsOf = (handle: Handler, ...parameters: readonly string[]): Record<string, Operation> => ({
+  GET: operation(handle, ...parameters),
+  HEAD: operation(handle, ...parameters),
+})
+
+/** What can be done, by the `type` of the query and the method, and which other parameters go with it. */
+const operations: Readonly<Record<string, Readonly<Record<string, Operation>>>> = {
+  '': {
+    ...readsOf(read, 'version', 'nowait', 'forceEtag', 'deleted', 'mostRecentDirTimes'),
+    PUT: operation(put, ...storing, 'forceEtag'),
+    POST: operation(
+      postObject,
+      'retention',
+      'hold',
+      'label_hold',
+      'label-hold',
+      'index',
+      'shred',
+      'owner',
+      'domain',
+    ),
+    DELETE: operation(deleteObject, 'purge', 'privileged', 'reason', 'version'),
+  },
+  'whole-object': {
+    ...readsOf(readWholeObject, 'type', 'annotation', 'version', 'nowait', 'forceEtag'),
+    PUT: operation((exchange) => putObject(exchange, true), 'type', 'annotation', ...storing),
+  },
+  'custom-metadata': {
+    ...readsOf(readAnnotation, 'type', 'annotation', 'version', 'nowait'),
+    PUT: operation(putAnnotation, 'type', 'annotation'),
+    DELETE: operation(deleteAnnotation, 'type', 'annotation'),
+  },
+  'custom-metadata-info': readsOf(annotationInfo, 'type', 'version'),
+  directory: {
+    ...readsOf(read, 'type', 'deleted', 'mostRecentDirTimes'),
+    PUT: operation(putDirectory, 'type'),
+  },
+}
+
+/** Answers a request for something under `/rest`. */
+export function handleRest(exchange: Exchange): Answer | Promise<Answer> {
+  const { method, target } = exchange
+  checkPath(target.path, method)
+  const type = target.query.get('type') ?? ''
+  const methods = Object.hasOwn(operations, type) ? operations[type]! : undefined
+  if (methods === undefined) throw new Refusal(400, 'The query parameter type has an invalid value.')
+  const found = methods[method]
+  if (found === undefined) throw new Refusal(405)
+  if (target.query.size > 0) onlyParameters(exchange, found.parameters)
+  return found.handle(exchange)
+}
+
+function read(exchange: Exchange): Answer {
+  const { target, headers, method, namespace, system } = exchange
+  const entry = namespace.find(target.path)
+  if (entry?.kind === 'directory') {
+    if (method === 'GET') acceptsGzip(headers['accept-encoding'], system.choices)
+    return readDirectory(exchange, entry)
+  }
+  if (target.query.has('mostRecentDirTimes') || target.query.get('type') === 'directory')
+    throw new Refusal(404)
+  return readObject(exchange)
+}
+
+function put(exchange: Exchange): Answer | Promise<Answer> {
+  if (exchange.headers['x-hcp-copysource'] !== undefined) {
+    throw new Refusal(500, 'This release of the emulator does not play copies.')
+  }
+  return exchange.target.slash ? putDirectory(exchange) : putObject(exchange, false)
+}

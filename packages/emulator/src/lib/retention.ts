@@ -1,0 +1,101 @@
+import type { CheckedNamespace } from './config.ts'
+import type { Version } from './namespace.ts'
+import { Refusal } from './refusal.ts'
+import { zonedTime } from './times.ts'
+
+/** A retention setting: `0` deletable, `-1` never, `-2` initial unspecified, else epoch seconds; and its class. */
+export interface Retention {
+  readonly retention: number
+  readonly retentionClass: string
+}
+
+export function retentionString(retention: number): string {
+  if (retention === 0) return 'Deletion Allowed'
+  if (retention === -1) return 'Deletion Prohibited'
+  if (retention === -2) return 'Initial Unspecified'
+  return zonedTime(retention * 1000)
+}
+
+/** Not deletable because of its retention (a hold is another thing). */
+export function isUnderRetention(version: Version, now: number): boolean {
+  return version.retention < 0 || version.retention * 1000 > now
+}
+
+const words: Readonly<Record<string, number>> = {
+  '-0': 0,
+  '0': 0,
+  '-1': -1,
+  '-2': -2,
+  'deletion allowed': 0,
+  'deletion prohibited': -1,
+  'initial unspecified': -2,
+}
+
+const offsetForm =
+  /^([RAN])?([+-]\d{1,4}y)?([+-]\d{1,4}M)?([+-]\d{1,4}w)?([+-]\d{1,4}d)?([+-]\d{1,4}h)?([+-]\d{1,4}m)?([+-]\d{1,4}s)?$/
+const dateForm = /^(\d{4})-(\d{2})-(\d{2})T(\d{2}):(\d{2}):(\d{2})([+-])(\d{2}):?(\d{2})$/
+
+/**
+ * Reads a retention setting as `retention=` takes it.
+ *
+ * @param current The version whose setting is changed; none when an object is stored.
+ */
+export function parseRetention(
+  text: string,
+  settings: CheckedNamespace,
+  now: number,
+  current?: Version,
+): Retention {
+  const explicit = (retention: number): Retention => ({ retention, retentionClass: '' })
+  const word = words[text.toLowerCase()]
+  if (word !== undefined) return explicit(word)
+  if (/^\d{1,12}$/.test(text)) return explicit(Number(text))
+  if (/^C\+/i.test(text)) {
+    const name = text.slice(2).toLowerCase()
+    const found = settings.retentionClasses.find((entry) => entry.name.toLowerCase() === name)
+    if (found === undefined) throw new Refusal(400, 'The retention class does not exist.')
+    return { ...parseRetention(found.value, settings, now, current), retentionClass: found.name }
+  }
+  const date = dateForm.exec(text)
+  if (date !== null) {
+    const [year, month, day, hour, minute, second, zoneHours, zoneMinutes] = [1, 2, 3, 4, 5, 6, 8, 9].map(
+      (group) => Number(date[group]),
+    ) as [number, number, number, number, number, number, number, number]
+    // Impossible dates roll over, as Date.UTC does.
+    const local = Date.UTC(year, month - 1, day, hour, minute, second)
+    const zone = (zoneHours * 60 + zoneMinutes) * 60_000 * (date[7] === '-' ? -1 : 1)
+    return explicit(Math.floor((local - zone) / 1000))
+  }
+  const offset = text === '' ? null : offsetForm.exec(text)
+  if (offset === null) throw new Refusal(400, 'The retention setting is invalid.')
+  if ((offset[1] ?? 'R') === 'R' && current?.retention === -1) return explicit(-1)
+  return explicit(Math.floor(addOffset(offsetBase(offset[1] ?? 'R', now, current), offset) / 1000))
+}
+
+function offsetBase(letter: string, now: number, current: Version | undefined): number {
+  if (letter === 'A') return current?.ingest ?? now
+  if (letter === 'R' && current !== undefined && current.retention > 0) return current.retention * 1000
+  return now
+}
+
+function addOffset(base: number, parts: RegExpExecArray): number {
+  const amount = (group: number): number => (parts[group] === undefined ? 0 : parseInt(parts[group], 10))
+  const date = new Date(base)
+  date.setUTCFullYear(date.getUTCFullYear() + amount(2))
+  date.setUTCMonth(date.getUTCMonth() + amount(3))
+  const days = amount(4) * 7 + amount(5)
+  return date.getTime() + (((days * 24 + amount(6)) * 60 + amount(7)) * 60 + amount(8)) * 1000
+}
+
+/** Refuses what HCP does not let happen to a retention setting. */
+export function checkRetentionChange(before: Version, after: Retention, now: number): void {
+  if (before.hold) throw new Refusal(400, 'The object is on hold: its retention setting cannot be changed.')
+  if (before.retentionClass !== '' && after.retentionClass === '' && isUnderRetention(before, now)) {
+    throw new Refusal(400, 'The object has a retention class: an explicit setting is not allowed.')
+  }
+  if (before.retention === -2 || !isUnderRetention(before, now)) return
+  const end = (retention: number): number => (retention === -1 ? Infinity : retention)
+  if (after.retention === -2 || end(after.retention) < end(before.retention)) {
+    throw new Refusal(400, 'The retention period cannot be shortened.')
+  }
+}

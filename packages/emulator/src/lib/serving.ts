@@ -1,0 +1,389 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
+import { pipeline, Readable } from 'node:stream'
+import { setTimeout as wait } from 'node:timers/promises'
+import type { Answer } from './answer.ts'
+import { permissionsOf } from './authentication.ts'
+import { drainedBytes, drainedTime, smallRemainder } from './choices.ts'
+import type { ActiveFault, FaultTable } from './faults.ts'
+import { readInformation } from './namespace-information.ts'
+import { ConnectionLost, reasonPhrase, Refusal } from './refusal.ts'
+import { disturb, faultStatus, inverted, RequestBody } from './request-body.ts'
+import type { RequestLog } from './request-log.ts'
+import { parseTarget } from './request-target.ts'
+import { handleRest } from './rest.ts'
+import type { System } from './system.ts'
+
+/** Bytes that are no HTTP. */
+export const garbage: Buffer = Buffer.from(
+  '\u0000\u0001\u0002 this is not HTTP \u00ff\u00fe\r\n\r\n'.repeat(4),
+  'latin1',
+)
+
+/** The node and port that a request came to. */
+export interface Door {
+  readonly cluster: 'primary' | 'replica'
+  readonly node: number
+  readonly port: 'http' | 'https' | 'mapi'
+  /** The TCP socket under a request's socket. */
+  transport(socket: Socket): Socket
+}
+
+/** Requests of one system: from the parsed head to the last byte of the answer. */
+export class RequestServer {
+  readonly #system: System
+  readonly #faults: FaultTable
+  readonly #log: RequestLog
+  readonly #bodies = new WeakMap<Socket, RequestBody>()
+
+  constructor(system: System, faults: FaultTable, log: RequestLog) {
+    this.#system = system
+    this.#faults = faults
+    this.#log = log
+  }
+
+  serve(door: Door, request: IncomingMessage, response: ServerResponse, expectsContinue: boolean): void {
+    const serving = new Serving(this.#system, this.#log, door, request, response, expectsContinue)
+    const { method = '', url = '' } = request
+    const fault = this.#faults.none
+      ? undefined
+      : this.#faults.onRequest(door.cluster, door.node, method, url.split('?', 1)[0]!)
+    if (serving.hasBody) this.#bodies.set(request.socket, serving.body)
+    serving.run(fault)
+  }
+
+  /** What arrives on a socket is no request, or ends in the middle of one. */
+  broken(error: NodeJS.ErrnoException, socket: Socket): void {
+    const body = this.#bodies.get(socket)
+    if (error.code === 'HPE_INVALID_EOF_STATE' && body !== undefined && socket.writable) {
+      body.fail(new Refusal(503, 'The body is shorter than announced.'))
+    } else if (error.code?.startsWith('HPE_') && socket.writable && body === undefined) {
+      const status = error.code === 'HPE_HEADER_OVERFLOW' ? 414 : 400
+      socket.end(rawHead(status, [...this.#system.head(false, [], status), 'Connection', 'close']))
+      socket.destroySoon()
+    } else socket.destroy()
+  }
+
+  /** The body on a socket is done with. */
+  forget(socket: Socket): void {
+    this.#bodies.delete(socket)
+  }
+}
+
+/** One request and its answer. */
+class Serving {
+  readonly #system: System
+  readonly #log: RequestLog
+  readonly #door: Door
+  readonly #request: IncomingMessage
+  readonly #response: ServerResponse
+  readonly #time: number
+  readonly hasBody: boolean
+  readonly body: RequestBody
+  #fault: ActiveFault | undefined
+  /** The fault is one of the request's body, not of the answer's. */
+  #faultInRequest = false
+  #recorded = false
+
+  constructor(
+    system: System,
+    log: RequestLog,
+    door: Door,
+    request: IncomingMessage,
+    response: ServerResponse,
+    expectsContinue: boolean,
+  ) {
+    this.#system = system
+    this.#log = log
+    this.#door = door
+    this.#request = request
+    this.#response = response
+    this.#time = system.now()
+    const { 'content-length': length, 'transfer-encoding': coding } = request.headers
+    this.hasBody = coding !== undefined || (length !== undefined && Number(length) > 0)
+    this.body = new RequestBody(request, response, expectsContinue, (source) =>
+      this.#faultInRequest ? disturb(source, this.#fault!, this) : source,
+    )
+  }
+
+  run(fault: ActiveFault | undefined): void {
+    this.#fault = fault
+    const { method = '' } = this.#request
+    this.#faultInRequest = fault?.when === 'body' && (method === 'PUT' || method === 'POST')
+    if (fault?.kind === 'status' && !(this.#faultInRequest && fault.afterBytes > 0)) {
+      this.#send(this.#refusal(faultStatus(fault)))
+      return
+    }
+    let answer: Answer | Promise<Answer>
+    try {
+      answer = this.#answer()
+    } catch (error) {
+      this.#failed(error)
+      return
+    }
+    if (answer instanceof Promise) {
+      answer.then(
+        (found) => this.#send(found),
+        (error: unknown) => this.#failed(error),
+      )
+    } else this.#send(answer)
+  }
+
+  /** Ends the connection as the fault says. */
+  async cut(): Promise<never> {
+    await this.#flushed()
+    this.#record(0)
+    if (this.#fault?.kind === 'reset') this.#door.transport(this.#request.socket).resetAndDestroy()
+    else {
+      this.#request.socket.end()
+      this.#drain()
+    }
+    throw new ConnectionLost('a fault ended the connection')
+  }
+
+  /** Rejects when the connection is closed. */
+  closed(): Promise<never> {
+    const { socket } = this.#request
+    this.#record(0)
+    return new Promise((_, reject) => {
+      const lost = (): void => reject(new ConnectionLost('the connection is closed'))
+      if (socket.destroyed) lost()
+      else socket.once('close', lost)
+      // A socket that nobody reads does not learn that its peer has gone; one that is not written to neither.
+    })
+  }
+
+  #answer(): Answer | Promise<Answer> {
+    const { headers, method = '', url = '' } = this.#request
+    const system = this.#system
+    if (this.#door.port === 'mapi') return this.#manage()
+    const site = system.site(headers.host)
+    if (site === undefined)
+      throw new Refusal(system.choices.unknownNamespace, 'The namespace does not exist.')
+    const { tenant, namespace } = site
+    const caller = system.authenticator(tenant).caller(headers)
+    if (caller === 'refused') throw new Refusal(403, 'The credentials are wrong.')
+    if (!namespace.settings[this.#door.port]) throw new Refusal(403, 'The protocol is not enabled.')
+    const target = parseTarget(url)
+    const permissions = permissionsOf(caller, namespace)
+    const body = this.body
+    const exchange = {
+      request: this.#request,
+      method,
+      headers,
+      target,
+      body,
+      tenant,
+      namespace,
+      caller,
+      permissions,
+      system,
+    }
+    if (target.root === 'rest') {
+      if (permissions.size === 0) throw new Refusal(403, 'Access to the namespace is denied.')
+      return handleRest(exchange)
+    }
+    if (target.root === 'proc') return readInformation(exchange)
+    throw new Refusal(404)
+  }
+
+  #manage(): Answer {
+    const { headers } = this.#request
+    const accounts = this.#system.managers(headers.host)
+    if (accounts === undefined) throw new Refusal(403, 'There is no such tenant.')
+    if (!this.#system.isManager(accounts, headers)) throw new Refusal(403, 'The credentials are wrong.')
+    throw new Refusal(404, 'This release of the emulator does not play the management API yet.')
+  }
+
+  #refusal(refusal: Refusal): Answer {
+    const { status, message, headers } = refusal
+    const list = message === '' ? [...headers] : [...headers, 'X-HCP-ErrorMessage', message]
+    return { status, headers: list }
+  }
+
+  #failed(error: unknown): void {
+    if (error instanceof Refusal) this.#send(this.#refusal(error))
+    else if (error instanceof ConnectionLost) this.#record(0)
+    else if (this.#request.socket.destroyed) this.#record(0)
+    else if ((error as NodeJS.ErrnoException).code === 'ENOSPC') {
+      this.#send(this.#refusal(new Refusal(503, 'The system has no space left.')))
+    } else {
+      process.emitWarning(error instanceof Error ? error : String(error))
+      this.#send(this.#refusal(new Refusal(500, 'Internal error of the emulator.')))
+    }
+  }
+
+  #record(status: number, bytes = 0): { bytes: number } | undefined {
+    if (this.#recorded) return undefined
+    this.#recorded = true
+    const { method = '', url = '' } = this.#request
+    const taken = method === 'PUT' || method === 'POST' ? this.body.received : bytes
+    const { cluster, node, port } = this.#door
+    return this.#log.add({ time: this.#time, cluster, node, port, method, path: url, status, bytes: taken })
+  }
+
+  #send(answer: Answer): void {
+    const { method = '', socket } = this.#request
+    if (socket.destroyed) {
+      this.#record(0)
+      return
+    }
+    const { status } = answer
+    const reads = method !== 'PUT' && method !== 'POST' && method !== 'DELETE'
+    let body = answer.body
+    let headers = answer.headers
+    if (status >= 400 && body === undefined) {
+      if (this.#system.choices.errorBody === 'html' && reads) {
+        body = Buffer.from(`<html><body><h1>${status} ${reasonPhrase(status)}</h1></body></html>\n`)
+        headers = [...headers, 'Content-Type', 'text/html']
+      }
+      if (reads) headers = [...headers, 'Content-Length', String(body instanceof Buffer ? body.length : 0)]
+      if (method === 'HEAD') body = undefined
+    } else if (Buffer.isBuffer(body) && headers.includes('Content-Encoding')) {
+      headers = [...headers, 'Transfer-Encoding', 'chunked']
+    }
+    const head = this.#system.head(reads, headers, status)
+    const fault = this.#faultInRequest || this.#fault?.kind === 'status' ? undefined : this.#fault
+    if (fault !== undefined) {
+      this.#sendUnder(fault, status, head, body).catch((error: unknown) => {
+        if (!(error instanceof ConnectionLost)) socket.destroy()
+      })
+    } else if (this.hasBody && !this.#request.complete && !this.#isSmallRemainder())
+      this.#sendEarly(status, head)
+    else this.#sendPlainly(status, head, body)
+  }
+
+  /** What is still to come of a refused upload is so little that it is better read than cut off. */
+  #isSmallRemainder(): boolean {
+    const { announced, received, expectsContinue } = this.body
+    return !expectsContinue && announced !== undefined && announced - received <= smallRemainder
+  }
+
+  #sendPlainly(status: number, head: string[], body: Buffer | Readable | undefined): void {
+    this.#writeHead(status, head)
+    const response = this.#response
+    if (body === undefined) {
+      this.#record(status)
+      response.end()
+    } else if (Buffer.isBuffer(body)) {
+      this.#record(status, body.length)
+      response.end(body)
+    } else {
+      const record = this.#record(status)
+      body.on('data', (chunk: Buffer) => {
+        if (record !== undefined) record.bytes += chunk.length
+      })
+      pipeline(body, response, (error) => {
+        // An answer that cannot be completed must not look complete.
+        if (error !== undefined && error !== null) this.#request.socket.destroy()
+      })
+    }
+  }
+
+  /**
+   * An answer to an upload that is still coming in. The connection is closed half, and what comes is dropped for a
+   * while: cut at once, the client's kernel would throw the answer away.
+   */
+  #sendEarly(status: number, head: string[]): void {
+    this.#record(status)
+    this.#request.socket.end(rawHead(status, [...head, 'Connection', 'close']))
+    this.#drain()
+  }
+
+  #drain(): void {
+    const { socket } = this.#request
+    let left = drainedBytes
+    const cut = (): void => void socket.destroy()
+    const timer = setTimeout(cut, drainedTime)
+    socket.once('close', () => clearTimeout(timer))
+    this.#request.once('end', cut).on('error', cut)
+    this.#request.on('data', (chunk: Buffer) => {
+      left -= chunk.length
+      if (left < 0) cut()
+    })
+    this.#request.resume()
+    if (!this.hasBody) socket.destroySoon()
+  }
+
+  #writeHead(status: number, head: string[]): void {
+    const response = this.#response
+    response.sendDate = false
+    // Says that no Connection and Keep-Alive headers are to be made up.
+    response.removeHeader('Connection')
+    if (!response.shouldKeepAlive) head.push('Connection', 'close')
+    response.writeHead(status, reasonPhrase(status), head)
+  }
+
+  /** Resolves when everything written so far is with the kernel. */
+  async #flushed(): Promise<void> {
+    const { socket } = this.#request
+    if (socket.destroyed || socket.writableEnded) return
+    await new Promise<void>((resolve) => {
+      socket.write('', () => resolve())
+    })
+  }
+
+  async #sendUnder(
+    fault: ActiveFault,
+    status: number,
+    head: string[],
+    body: Buffer | Readable | undefined,
+  ): Promise<void> {
+    const { kind, when } = fault
+    const { socket } = this.#request
+    if (when === 'beforeHead') {
+      if (kind === 'hang') await this.closed()
+      if (kind === 'reset' || kind === 'truncate') await this.cut()
+      if (kind === 'garbage') {
+        this.#record(0)
+        socket.end(garbage)
+        this.#drain()
+        return
+      }
+      await wait(fault.ms)
+      if (socket.destroyed) this.#record(0)
+      else if (this.hasBody && !this.#request.complete && !this.#isSmallRemainder())
+        this.#sendEarly(status, head)
+      else this.#sendPlainly(status, head, body)
+      return
+    }
+    const record = this.#record(status)
+    const response = this.#response
+    this.#writeHead(status, head)
+    response.flushHeaders()
+    let source = Buffer.isBuffer(body) ? Readable.from([body]) : (body ?? Readable.from([]))
+    if (when === 'afterHead') {
+      await this.#flushed()
+      if (kind === 'hang') await this.closed()
+      if (kind === 'reset' || kind === 'truncate') await this.cut()
+      if (kind === 'delay') await wait(fault.ms)
+      if (kind === 'garbage') source = Readable.from(invertedAll(source as AsyncIterable<Buffer>))
+    } else source = Readable.from(disturb(source as AsyncIterable<Buffer>, fault, this), { highWaterMark: 1 })
+    for await (const chunk of source as AsyncIterable<Buffer>) {
+      if (record !== undefined && status !== 304) record.bytes += chunk.length
+      if (response.destroyed) throw new ConnectionLost('the connection is closed')
+      if (!response.write(chunk)) await drained(response)
+    }
+    response.end()
+  }
+}
+
+function drained(response: ServerResponse): Promise<void> {
+  return new Promise((resolve) => {
+    const done = (): void => {
+      response.off('drain', done).off('close', done)
+      resolve()
+    }
+    response.on('drain', done).on('close', done)
+  })
+}
+
+async function* invertedAll(source: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+  for await (const chunk of source) yield inverted(chunk)
+}
+
+function rawHead(status: number, headers: readonly string[]): Buffer {
+  let text = `HTTP/1.1 ${status} ${reasonPhrase(status)}\r\n`
+  for (let at = 0; at < headers.length; at += 2) text += `${headers[at]}: ${headers[at + 1]}\r\n`
+  return Buffer.from(`${text}\r\n`, 'latin1')
+}

@@ -1,0 +1,226 @@
+import { randomBytes } from 'node:crypto'
+import type { IncomingHttpHeaders } from 'node:http'
+import { join } from 'node:path'
+import type { SystemSurface } from './answer.ts'
+import type { Account, Tenant } from './authentication.ts'
+import { Authenticator } from './authentication.ts'
+import { BlobStore } from './blob-store.ts'
+import type { Choices } from './choices.ts'
+import { Journal } from './journal.ts'
+import type { Change, Namespace } from './namespace.ts'
+import { httpDate } from './times.ts'
+
+export interface SystemOptions {
+  readonly domain: string
+  readonly tenants: ReadonlyMap<string, Tenant>
+  readonly administrators: ReadonlyMap<string, Account>
+  readonly choices: Choices
+  /** For example `9.6.0.142`. */
+  readonly softwareVersion: string
+  /** Where the content is kept; in memory if there is none. */
+  readonly directory: string | undefined
+  readonly now: () => number
+}
+
+/** What a host name leads to. */
+export interface Site {
+  readonly tenant: Tenant
+  readonly namespace: Namespace
+}
+
+const firstCompaction = 32 * 1024 * 1024
+const knownHosts = 1_000
+
+/** One HCP system: its tenants, their namespaces, and what is in them, whatever node a request comes to. */
+export class System implements SystemSurface {
+  readonly domain: string
+  readonly tenants: ReadonlyMap<string, Tenant>
+  readonly administrators: ReadonlyMap<string, Account>
+  readonly choices: Choices
+  readonly softwareVersion: string
+  readonly blobs: BlobStore
+  readonly now: () => number
+  readonly #journal: Journal | undefined
+  readonly #authenticators = new Map<string, Authenticator>()
+  readonly #hosts = new Map<string, Site | undefined>()
+  readonly #requestPrefix = randomBytes(4).toString('hex').toUpperCase()
+  readonly #server: readonly string[]
+  #requests = randomBytes(3).readUIntBE(0, 3)
+  #compactAt = firstCompaction
+
+  private constructor(options: SystemOptions, blobs: BlobStore, journal: Journal | undefined) {
+    this.domain = options.domain
+    this.tenants = options.tenants
+    this.administrators = options.administrators
+    this.choices = options.choices
+    this.softwareVersion = options.softwareVersion
+    this.now = options.now
+    this.blobs = blobs
+    this.#journal = journal
+    this.#server = options.choices.serverHeader ? ['Server', `HCP V${options.softwareVersion}`] : []
+    for (const tenant of options.tenants.values()) {
+      this.#authenticators.set(tenant.name, new Authenticator(tenant.accounts))
+    }
+  }
+
+  /** Makes a system; with a directory, its content of earlier runs is there again. */
+  static async open(options: SystemOptions): Promise<System> {
+    const { directory } = options
+    if (directory === undefined) return new System(options, await BlobStore.open(), undefined)
+    const journal = await Journal.open(directory)
+    try {
+      const blobs = await BlobStore.open({ directory: join(directory, 'blobs') })
+      const system = new System(options, blobs, journal)
+      await system.#replay(journal)
+      return system
+    } catch (error) {
+      await journal.close()
+      throw error
+    }
+  }
+
+  async #replay(journal: Journal): Promise<void> {
+    let strangers = false
+    for await (const { ns, ...change } of journal.replay()) {
+      const [name = '', tenant = ''] = String(ns).split('.')
+      const namespace = this.tenants.get(tenant)?.namespaces.get(name)
+      if (namespace === undefined) strangers = true
+      else namespace.apply(change as unknown as Change)
+    }
+    // Content of a namespace that the configuration has no more stays, in case it comes back.
+    if (strangers) {
+      this.#compactAt = Infinity
+      return
+    }
+    const ids = new Set<string>()
+    for (const { change } of this.#snapshot()) {
+      if (!('version' in change)) continue
+      if (change.version.marker === undefined) ids.add(change.version.data.id)
+      for (const { blob } of change.version.annotations) ids.add(blob.id)
+    }
+    await this.blobs.keep(ids)
+    this.#compactAt = Math.max(firstCompaction, journal.size * 2)
+  }
+
+  *#snapshot(): Generator<{ ns: string; change: Change }> {
+    for (const tenant of this.tenants.values()) {
+      for (const namespace of tenant.namespaces.values()) {
+        const ns = `${namespace.settings.name}.${tenant.name}`
+        for (const change of namespace.snapshot()) yield { ns, change }
+      }
+    }
+  }
+
+  *#records(): Generator<object> {
+    for (const { ns, change } of this.#snapshot()) yield { ns, ...change }
+  }
+
+  /** The namespace of a `Host` header: port and trailing dot do not count, nor does case. */
+  site(host: string | undefined): Site | undefined {
+    if (host === undefined) return undefined
+    if (this.#hosts.has(host)) return this.#hosts.get(host)
+    const name = hostName(host)
+    const site = name.endsWith(`.${this.domain}`)
+      ? this.#siteOf(name.slice(0, -this.domain.length - 1))
+      : undefined
+    if (this.#hosts.size >= knownHosts) this.#hosts.clear()
+    this.#hosts.set(host, site)
+    return site
+  }
+
+  #siteOf(name: string): Site | undefined {
+    const [first = '', second = '', ...more] = name.split('.')
+    const tenant = this.tenants.get(second)
+    const namespace = tenant?.namespaces.get(first)
+    return tenant === undefined || namespace === undefined || more.length > 0
+      ? undefined
+      : { tenant, namespace }
+  }
+
+  /** Who may use the management interface under a `Host` header: system or tenant administrators. */
+  managers(host: string | undefined): ReadonlyMap<string, Account> | undefined {
+    const name = hostName(host ?? '')
+    if (name === `admin.${this.domain}`) return this.administrators
+    if (!name.endsWith(`.${this.domain}`)) return undefined
+    return this.tenants.get(name.slice(0, -this.domain.length - 1))?.accounts
+  }
+
+  /** Whether a request's credentials are those of one of the accounts. */
+  isManager(accounts: ReadonlyMap<string, Account>, headers: IncomingHttpHeaders): boolean {
+    return typeof new Authenticator(accounts).caller(headers) !== 'string'
+  }
+
+  authenticator(tenant: Tenant): Authenticator {
+    return this.#authenticators.get(tenant.name)!
+  }
+
+  async commit(namespace: Namespace, change: Change): Promise<void> {
+    // Applied and put in line for the journal in one go, so that both have the changes in the same order.
+    const freed = namespace.apply(change)
+    const journal = this.#journal
+    if (journal !== undefined) {
+      await journal.append({ ns: `${namespace.settings.name}.${namespace.tenant}`, ...change })
+      if (journal.size > this.#compactAt) this.#compact(journal)
+    }
+    for (const blob of freed) void this.blobs.delete(blob)
+  }
+
+  #compact(journal: Journal): void {
+    this.#compactAt = Infinity
+    journal
+      .compact(() => this.#records())
+      .then(
+        () => {
+          this.#compactAt = Math.max(firstCompaction, journal.size * 2)
+        },
+        () => {
+          // The old records are still good; the next start tries again.
+        },
+      )
+  }
+
+  /** The whole head of an answer, for a method that reads or one that writes: real ones have different orders. */
+  head(reads: boolean, headers: readonly string[], status: number): string[] {
+    const now = this.now()
+    const time = String(Math.floor(now / 1000))
+    const id = this.#requestPrefix + (this.#requests++ >>> 0).toString(16).toUpperCase().padStart(8, '0')
+    if (reads) {
+      return [
+        'Date',
+        httpDate(now),
+        ...this.#server,
+        'X-RequestId',
+        id,
+        'X-HCP-ServicedBySystem',
+        this.domain,
+        'X-HCP-Time',
+        time,
+        'X-HCP-SoftwareVersion',
+        this.softwareVersion,
+        ...headers,
+      ]
+    }
+    return [
+      'Date',
+      httpDate(now),
+      ...this.#server,
+      'X-HCP-ServicedBySystem',
+      this.domain,
+      ...headers,
+      'X-RequestId',
+      id,
+      'X-HCP-Time',
+      time,
+      ...(status === 204 || status === 304 ? [] : ['Content-Length', '0']),
+    ]
+  }
+
+  async close(): Promise<void> {
+    await this.#journal?.close()
+    await this.blobs.close()
+  }
+}
+
+function hostName(host: string): string {
+  return host.toLowerCase().replace(/:\d*$/, '').replace(/\.$/, '')
+}
