@@ -9,7 +9,7 @@ export interface CommandOptions {
   readonly env?: Readonly<Record<string, string>>
   /** Show output as it comes, instead of keeping it for the error. Default false. */
   readonly live?: boolean
-  /** Milliseconds after which the command is ended and counts as failed. Default: none. */
+  /** Milliseconds after which the command is ended and has failed. Default 300,000. */
   readonly timeout?: number
 }
 
@@ -30,7 +30,7 @@ export function command(
   args: readonly string[],
   options: CommandOptions,
 ): Promise<string> {
-  const { cwd, env = {}, live = false, timeout } = options
+  const { cwd, env = {}, live = false, timeout = 300_000 } = options
   const { promise, resolve, reject } = Promise.withResolvers<string>()
   const path = `${join(root, 'node_modules', '.bin')}${delimiter}${process.env['PATH']}`
   const child = spawn(name, args, {

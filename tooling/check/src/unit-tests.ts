@@ -2,6 +2,9 @@ import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { command, CommandError } from './command.ts'
 
+/** Milliseconds for all tests together: one that hangs must not keep the count from being printed. */
+const limit = 12 * 60_000
+
 /** How many tests passed and failed. */
 export interface Counts {
   readonly passed: number
@@ -24,7 +27,7 @@ export async function runTests(root: string, folder: string): Promise<Counts> {
   const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${file}`]
   let exitedWell = true
   try {
-    await command(root, 'vitest', ['run', ...reporters], { cwd: root, live: true })
+    await command(root, 'vitest', ['run', ...reporters], { cwd: root, live: true, timeout: limit })
   } catch (error) {
     if (!(error instanceof CommandError)) throw error
     exitedWell = false

@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process'
 import { globSync, readFileSync } from 'node:fs'
 import { rm, writeFile } from 'node:fs/promises'
-import { basename, dirname, join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { readmeExamples } from '@hcp/check/readme'
@@ -20,24 +20,21 @@ const readmes = ['README.md', ...globSync('packages/*/README.md', { cwd: root })
 }))
 
 // That each package's README has an example is for the check of its metadata to say.
-describe.each(readmes.filter(({ examples }) => examples.length > 0))(
-  '$name',
-  ({ name, folder, examples }) => {
-    // A little longer than the example itself gets, so that the failure says what it printed until then.
-    const timeout = limit + 5_000
-    test.for(examples)(
-      'the example at line $line runs by itself and ends well',
-      { timeout },
-      async ({ line, code }) => {
-        const example = join(folder, `.readme-${basename(dirname(name))}-${line}.ts`)
-        // As far down as in the README, so that a stack trace names the line there.
-        await writeFile(example, '\n'.repeat(line - 1) + code)
-        try {
-          await run(process.execPath, [example], { cwd: folder, timeout: limit })
-        } finally {
-          await rm(example)
-        }
-      },
-    )
-  },
-)
+describe.each(readmes.filter(({ examples }) => examples.length > 0))('$name', ({ folder, examples }) => {
+  // A little longer than the example itself gets, so that the failure says what it printed until then.
+  const timeout = limit + 5_000
+  test.for(examples)(
+    'the example at line $line runs by itself and ends well',
+    { timeout },
+    async ({ line, code }) => {
+      const example = join(folder, `.readme-${line}.ts`)
+      // As far down as in the README, so that a stack trace names the line there.
+      await writeFile(example, '\n'.repeat(line - 1) + code)
+      try {
+        await run(process.execPath, [example], { cwd: folder, timeout: limit })
+      } finally {
+        await rm(example)
+      }
+    },
+  )
+})
