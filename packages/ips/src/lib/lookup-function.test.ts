@@ -96,7 +96,10 @@ describe("Node's forms of calling it:", () => {
     using circle = new Circle(NAME, { nameServers: [names.address] })
     const { lookup } = circle
     const answers = [await ask(lookup, NAME, {}), await ask(lookup, NAME, { all: false })]
-    expect(answers.map(({ found }) => String(found)).toSorted()).toEqual(['127.0.0.1', '127.0.0.2'])
+    expect(answers.flatMap(({ found }) => (typeof found === 'string' ? [found] : [])).toSorted()).toEqual([
+      '127.0.0.1',
+      '127.0.0.2',
+    ])
     expect(answers[0]).toMatchObject({ error: null, family: 4 })
   })
 
@@ -108,7 +111,7 @@ describe("Node's forms of calling it:", () => {
     const one = (await ask(circle.lookup, NAME, { all: true })).found as LookupAddress[]
     const two = (await ask(circle.lookup, NAME, { all: true })).found as LookupAddress[]
     expect(one).toContainEqual({ address: '::1', family: 6 })
-    expect([one[2], two[2]]).toEqual(Array(2).fill({ address: '127.0.0.1', family: 4 }))
+    for (const list of [one, two]) expect(list[2]).toEqual({ address: '127.0.0.1', family: 4 })
     expect([one[0], one[1]]).toEqual([two[1], two[0]])
   })
 
