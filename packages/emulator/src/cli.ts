@@ -1,2 +1,4 @@
 #!/usr/bin/env node
-export {}
+import { runCommand } from './lib/command.ts'
+
+process.exitCode = await runCommand(process.argv.slice(2))

@@ -33,8 +33,8 @@ export interface ControlSurface {
   startCluster(cluster: ClusterName): void | Promise<void>
   addFault(fault: Fault): { readonly id: number }
   /** Whether there was such a fault. */
-  removeFault(id: number): boolean
-  clearFaults(): void
+  removeFault(id: number): boolean | Promise<boolean>
+  clearFaults(): void | Promise<void>
   setDns(behaviour: DnsBehaviour): void | Promise<void>
   setTls(behaviour: TlsBehaviour): void | Promise<void>
   setDisk(disk: { readonly full: boolean }): void | Promise<void>
@@ -155,8 +155,8 @@ function routesOf(surface: ControlSurface): readonly Route[] {
           const { id } = surface.addFault((await readObject(request)) as unknown as Fault)
           return { status: 201, body: { id } }
         },
-        DELETE() {
-          surface.clearFaults()
+        async DELETE() {
+          await surface.clearFaults()
           return done
         },
       },
@@ -164,8 +164,8 @@ function routesOf(surface: ControlSurface): readonly Route[] {
     {
       path: /^\/faults\/(\d{1,15})$/,
       methods: {
-        DELETE([id]) {
-          if (!surface.removeFault(Number(id))) throw new Failure(404, `there is no fault ${id}`)
+        async DELETE([id]) {
+          if (!(await surface.removeFault(Number(id)))) throw new Failure(404, `there is no fault ${id}`)
           return done
         },
       },
