@@ -32,10 +32,18 @@ export function command(
 ): Promise<string> {
   const { cwd, env = {}, live = false, timeout = 300_000 } = options
   const { promise, resolve, reject } = Promise.withResolvers<string>()
+  const plain = live && process.stdout.isTTY ? {} : { NO_COLOR: '1' }
   const path = `${join(root, 'node_modules', '.bin')}${delimiter}${process.env['PATH']}`
   const child = spawn(name, args, {
     cwd,
-    env: { ...process.env, TURBO_TELEMETRY_DISABLED: '1', NO_UPDATE_NOTIFIER: '1', ...env, PATH: path },
+    env: {
+      ...process.env,
+      TURBO_TELEMETRY_DISABLED: '1',
+      NO_UPDATE_NOTIFIER: '1',
+      ...plain,
+      ...env,
+      PATH: path,
+    },
     stdio: ['ignore', live ? 'inherit' : 'pipe', live ? 'inherit' : 'pipe'],
     timeout,
   })

@@ -115,12 +115,23 @@ test.for([
     'Node 22',
   ],
   ['a default export', 'packages/auth/src/lib/a.ts', 'export default 1', 'exports have names'],
-  ['code in an entry', 'packages/auth/src/index.ts', 'export const a = 1', 'an entry holds nothing but'],
+  [
+    'code in an entry',
+    'packages/auth/src/index.ts',
+    "export { a } from './lib/a.ts'\nexport const b = 1",
+    'an entry holds nothing but',
+  ],
   [
     'an entry that exports all of a file',
     'packages/auth/src/index.ts',
     "export * from './lib/a.ts'",
     'an entry holds',
+  ],
+  [
+    "a test's helper that users would get",
+    'packages/auth/src/lib/helper.ts',
+    'export const h = 1',
+    'no entry leads here',
   ],
   ['a source that is no TypeScript', 'packages/auth/src/lib/a.ts', 'const = 1', 'cannot be parsed'],
 ] as const)('finds %s', async ([, file, source, problem]) => {

@@ -73,9 +73,15 @@ function sourceProblems(
 ): string[] {
   const found: string[] = []
   const used = new Set<string>()
+  const leadsTo = new Map<string, string[]>()
   for (const file of sourceFiles(pkg)) {
     const syntax = readSyntax(file, readFileSync(join(pkg.folder, file), 'utf8'))
     const at = (line: number): string => `${place(root, pkg, file)}:${line}`
+    const specifiers = syntax.imports.map(({ specifier }) => specifier)
+    leadsTo.set(
+      file,
+      specifiers.filter(isRelative).map((specifier) => join(dirname(file), specifier)),
+    )
     for (const error of syntax.errors) found.push(`${at(1)}: cannot be parsed: ${error}`)
     for (const { specifier, line } of syntax.imports) {
       if (!isTest(file)) used.add(packageOf(specifier))
@@ -92,8 +98,27 @@ function sourceProblems(
     for (const name of Object.keys(pkg.manifest.dependencies ?? {})) {
       if (!used.has(name)) found.push(`${pkg.name}: no source imports ${name}: it is no dependency`)
     }
+    for (const file of unreached(pkg, leadsTo)) {
+      found.push(
+        `${place(root, pkg, file)}: no entry leads here: it is dead, or a test's helper that users would get`,
+      )
+    }
   }
   return found
+}
+
+/** The sources, tests aside, that neither an export nor a command needs. */
+function unreached({ manifest }: Package, leadsTo: ReadonlyMap<string, readonly string[]>): string[] {
+  const reached = new Set<string>()
+  const visit = (file: string): void => {
+    if (reached.has(file)) return
+    reached.add(file)
+    leadsTo.get(file)?.forEach(visit)
+  }
+  for (const entry of [...Object.values(manifest.exports ?? {}), ...Object.values(manifest.bin ?? {})]) {
+    if (typeof entry === 'string') visit(normalize(entry))
+  }
+  return [...leadsTo.keys()].filter((file) => !isTest(file) && !reached.has(file))
 }
 
 /** Rules for the sources that users get. */
@@ -122,9 +147,9 @@ function importProblem(
   workspace: readonly Package[],
   shared: Set<string>,
 ): string | undefined {
-  if (specifier.startsWith('.')) {
+  if (isRelative(specifier)) {
     if (!/\.(?:tsx?|json)$/.test(specifier)) return 'must end in .ts'
-    return normalize(join(dirname(file), specifier)).startsWith('..') ? 'leaves the package' : undefined
+    return join(dirname(file), specifier).startsWith('..') ? 'leaves the package' : undefined
   }
   if (specifier.startsWith('node:')) return undefined
   const name = packageOf(specifier)
@@ -143,6 +168,10 @@ function importProblem(
     return `is no export of ${name}`
   }
   return undefined
+}
+
+function isRelative(specifier: string): boolean {
+  return specifier.startsWith('.')
 }
 
 /** `@hcp/ips` of `@hcp/ips/testing`, `pg` of `pg/lib/x.js`. */
