@@ -1,7 +1,7 @@
 import { request as httpRequest } from 'node:http'
 import { connect } from 'node:net'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { startControlServer } from './control-server.ts'
+import { controlAddress, startControlServer } from './control-server.ts'
 import type { ControlServer, ControlSurface } from './control-server.ts'
 import { checkBehaviour } from './dns-server.ts'
 import { FaultTable } from './faults.ts'
@@ -218,6 +218,15 @@ describe('whom it serves', () => {
 
   test.each(['0.0.0.0', '192.0.2.1', '::', 'localhost', 'example.com'])('not on %s', async (address) => {
     await expect(startControlServer({ address, port: 0, surface })).rejects.toThrow(RangeError)
+  })
+
+  test.each([
+    ['127.0.0.5', '127.0.0.5'],
+    ['::1', '::1'],
+    ['192.0.2.1', '127.0.0.1'],
+    ['2001:db8::1', '127.0.0.1'],
+  ])('with nodes on %s it is on %s', (address, expected) => {
+    expect(controlAddress(address)).toBe(expected)
   })
 
   test('a port in use is an error with its code', async () => {

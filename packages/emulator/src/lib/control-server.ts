@@ -119,6 +119,11 @@ export async function startControlServer(options: ControlServerOptions): Promise
   }
 }
 
+/** Where the control port belongs when the nodes are at `address`: there too, if that is loopback. */
+export function controlAddress(address: string): string {
+  return isLoopback(address) ? address : '127.0.0.1'
+}
+
 function routesOf(surface: ControlSurface): readonly Route[] {
   return [
     {

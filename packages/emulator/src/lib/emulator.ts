@@ -12,7 +12,7 @@ import type { CheckedConfig, EmulatorConfig } from './config.ts'
 import { defaultConfig, validateConfig } from './config.ts'
 import { administratorsOf, softwareVersion, tenantsOf } from './content.ts'
 import type { ControlSurface } from './control-server.ts'
-import { startControlServer } from './control-server.ts'
+import { controlAddress, startControlServer } from './control-server.ts'
 import type { DnsBehaviour, DnsServer } from './dns-server.ts'
 import { startDnsServer } from './dns-server.ts'
 import type { ActiveFault, Fault } from './faults.ts'
@@ -160,7 +160,7 @@ async function assemble(settings: Settings, parts: Parts): Promise<Emulator> {
   const name = 'HCP emulator'
   const authority = data === undefined ? await createAuthority(name) : await loadAuthority(directory, name)
   const caFile = join(directory, 'ca.pem')
-  await writeFile(caFile, authority.certificate)
+  if (data === undefined) await writeFile(caFile, authority.certificate)
 
   const log = new RequestLog()
   const faults = new FaultTable(nodes, () => {
@@ -291,7 +291,7 @@ export class Emulator implements AsyncDisposable {
       requests: (since) => emulator.requests(since),
     }
     const { address, controlPort: port } = settings
-    const control = await startControlServer({ address, port, surface })
+    const control = await startControlServer({ address: controlAddress(address), port, surface })
     parts.closers.push(() => control.close())
     emulator = new Emulator(making, control.port)
     return emulator
