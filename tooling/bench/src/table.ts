@@ -1,0 +1,88 @@
+import type { Comparison } from './contest.ts'
+import type { StreamComparison } from './streams.ts'
+
+/** A heading with lines of text in columns under it. */
+export function table(
+  title: string,
+  columns: readonly string[],
+  rows: readonly (readonly string[])[],
+): string {
+  const widths = columns.map((column, index) =>
+    Math.max(column.length, ...rows.map((row) => row[index]?.length ?? 0)),
+  )
+  const line = (cells: readonly string[]): string =>
+    cells
+      .map((cell, index) => (index < 2 ? cell.padEnd(widths[index] ?? 0) : cell.padStart(widths[index] ?? 0)))
+      .join('  ')
+      .trimEnd()
+  return [title, '', line(columns), ...rows.map(line)].join('\n')
+}
+
+const verdict = (value: number, wanted: number | undefined): string =>
+  wanted === undefined ? '' : value >= wanted ? 'ok' : 'below'
+
+const rate = (perSecond: number): string => Math.round(perSecond).toLocaleString('en')
+const megabytes = (bytes: number): string => String(Math.round(bytes / 1e6))
+/** Two figures, the subject's first. */
+const pair = (subject: number, baseline: number, show: (value: number) => string): string =>
+  `${show(subject)} / ${show(baseline)}`
+const fixed =
+  (digits: number) =>
+  (value: number): string =>
+    value.toFixed(digits)
+
+/** Operations per second, side by side. */
+export function comparisonTable(title: string, comparisons: readonly Comparison[]): string {
+  return table(
+    title,
+    ['what', 'A / B', 'op/s', 'ratio', 'wanted', '', 'p50 ms', 'p99 ms', 'CPU us'],
+    comparisons.map(({ what, subject, baseline, ratio, wanted }) => [
+      what,
+      `${subject.name} / ${baseline.name}`,
+      pair(subject.rate, baseline.rate, rate),
+      ratio.toFixed(2),
+      wanted?.toFixed(2) ?? '',
+      verdict(ratio, wanted),
+      pair(subject.p50, baseline.p50, fixed(2)),
+      pair(subject.p99, baseline.p99, fixed(1)),
+      pair(subject.processor, baseline.processor, fixed(0)),
+    ]),
+  )
+}
+
+/** The same of what is too short to be timed one by one. */
+export function nameTable(title: string, comparisons: readonly Comparison[]): string {
+  return table(
+    title,
+    ['what', 'A / B', 'names/s', 'ratio', 'wanted', '', 'CPU us'],
+    comparisons.map(({ what, subject, baseline, ratio, wanted }) => [
+      what,
+      `${subject.name} / ${baseline.name}`,
+      pair(subject.rate, baseline.rate, rate),
+      ratio.toFixed(2),
+      wanted?.toFixed(2) ?? '',
+      verdict(ratio, wanted),
+      pair(subject.processor, baseline.processor, fixed(2)),
+    ]),
+  )
+}
+
+/** Bytes per second side by side, and the growth of memory against its limit. */
+export function streamTable(title: string, comparisons: readonly StreamComparison[]): string {
+  return table(
+    title,
+    ['what', 'A / B', 'MB/s', 'ratio', 'wanted', '', 'growth MB', 'limit', '', 'peak MB'],
+    comparisons.map(({ what, subject, baseline, ratio, wanted, growthLimit }) => [
+      what,
+      `${subject.name} / ${baseline.name}`,
+      pair(subject.bytesPerSecond, baseline.bytesPerSecond, (value) => rate(value / 1e6)),
+      ratio.toFixed(2),
+      wanted.toFixed(2),
+      verdict(ratio, wanted),
+      pair(subject.memoryGrowth, baseline.memoryGrowth, megabytes),
+      megabytes(growthLimit),
+      subject.memoryGrowth <= growthLimit ? 'ok' : 'above',
+      pair(subject.memoryPeak, baseline.memoryPeak, megabytes),
+    ]),
+  )
+}
