@@ -197,7 +197,7 @@ function welcome({ domain, nodes, ports, dns }: Emulator): string {
   const { http, https, mapi, control } = ports
   const where = nodes.length === 1 ? nodes[0] : `${nodes[0]} to ${nodes.at(-1)}`
   return (
-    `${domain} is ready: ${nodes.length} nodes on ${where}, HTTP ${http}, HTTPS ${https}, MAPI ${mapi}, ` +
+    `${domain} is ready: ${nodes.length} node${nodes.length === 1 ? '' : 's'} on ${where}, HTTP ${http}, HTTPS ${https}, MAPI ${mapi}, ` +
     `DNS ${dns}, control ${control}`
   )
 }

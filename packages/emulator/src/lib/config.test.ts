@@ -88,6 +88,23 @@ test('what is given is kept, and the given object is left alone', () => {
   expect(JSON.stringify(config)).toBe(before)
 })
 
+test.each([
+  '0',
+  '-1',
+  '-2',
+  '1700000000',
+  'A+7y',
+  'R+1y+6M',
+  'N+30d-12h',
+  '+1s',
+  '2030-01-01T00:00:00+0000',
+  'C+tax',
+])('the default retention %s is taken', (defaultRetention) => {
+  const given = { name: 'a', defaultRetention, retentionClasses: [{ name: 'TAX', value: 'A+10y' }] }
+  const { tenants } = validateConfig({ tenants: [{ name: 't', namespaces: [given] }] })
+  expect(tenants[0]!.namespaces[0]!.defaultRetention).toBe(defaultRetention)
+})
+
 describe('permissions of a user', () => {
   function permissionsOf(user: object): unknown {
     const account = { user: 'u', password: 'p', ...user }
@@ -149,13 +166,13 @@ test.each<[unknown, string]>([
   [{ tenants: [{}] }, 'tenants[0].name: is missing'],
   [{ tenants: [{ name: 't' }, { name: 'T' }] }, 'tenants[1].name: "T" is there already'],
   [{ tenants: [{ name: 'Admin' }] }, 'tenants[0].name: "Admin" is the name of a host of the system'],
-  [{ tenants: [{ name: 'a.b' }] }, 'tenants[0].name: must match pattern'],
-  [{ tenants: [{ name: 'xn--a' }] }, 'tenants[0].name: must match pattern'],
-  [{ tenants: [{ name: 'a'.repeat(64) }] }, 'tenants[0].name: must match pattern'],
+  [{ tenants: [{ name: 'a.b' }] }, 'tenants[0].name: must be 1 to 63 letters'],
+  [{ tenants: [{ name: 'xn--a' }] }, 'tenants[0].name: must be 1 to 63 letters'],
+  [{ tenants: [{ name: 'a'.repeat(64) }] }, 'tenants[0].name: must be 1 to 63 letters'],
   [{ tenants: [], tenant: [] }, 'tenant: is no field of the configuration'],
   [{ tenants: [], release: 9.6 }, 'release: must be string'],
-  [{ tenants: [], release: 'new' }, 'release: must match pattern'],
-  [namespace({ name: '-a' }), 'tenants[0].namespaces[0].name: must match pattern'],
+  [{ tenants: [], release: 'new' }, 'release: must be the HCP release that is played'],
+  [namespace({ name: '-a' }), 'tenants[0].namespaces[0].name: must be 1 to 63 letters'],
   [
     namespace({ versionning: true }),
     'tenants[0].namespaces[0].versionning: is no field of the configuration',
@@ -181,6 +198,10 @@ test.each<[unknown, string]>([
     }),
     'tenants[0].namespaces[0].retentionClasses[1].name: "A" is there already',
   ],
+  [namespace({ defaultRetention: 'forever' }), 'namespaces[0].defaultRetention: must be `0`, `-1`, `-2`'],
+  [namespace({ defaultRetention: '' }), 'namespaces[0].defaultRetention: must NOT have fewer than 1'],
+  [namespace({ defaultRetention: 'C+x' }), 'namespaces[0].defaultRetention: there is no retention class "x"'],
+  [namespace({ retentionClasses: [{ name: 'x', value: 'C+x' }] }), 'retentionClasses[0].value: must be `0`'],
   [namespace({ anonymousPermissions: ['fly'] }), 'anonymousPermissions[0]: must be one of browse, read'],
   [user({ user: '' }), 'tenants[0].users[0].user: must NOT have fewer than 1 characters'],
   [user({ password: 5 }), 'tenants[0].users[0].password: must be string'],

@@ -120,7 +120,7 @@ export function validateConfig(value: unknown): CheckedConfig {
   const config: unknown = text === undefined ? undefined : JSON.parse(text)
   if (!isObject(config)) throw new TypeError('the configuration must be an object')
   unifySpelling(config)
-  validate ??= new Ajv2020({ useDefaults: true, allowUnionTypes: true }).compile(
+  validate ??= new Ajv2020({ useDefaults: true, allowUnionTypes: true, verbose: true }).compile(
     createRequire(import.meta.url)('@hcp/emulator/config.schema.json') as object,
   )
   if (!validate(config)) throw new TypeError(explain(validate.errors?.[0]))
@@ -208,8 +208,12 @@ function checkNames(config: CheckedConfig): void {
     }
     unique(namespaces, `${path}.namespaces`, 'name')
     unique(users, `${path}.users`, 'user')
-    for (const [number, namespace] of namespaces.entries()) {
-      unique(namespace.retentionClasses, `${path}.namespaces[${number}].retentionClasses`, 'name')
+    for (const [number, { retentionClasses, defaultRetention }] of namespaces.entries()) {
+      const field = `${path}.namespaces[${number}]`
+      unique(retentionClasses, `${field}.retentionClasses`, 'name')
+      const wanted = /^C\+(.*)$/i.exec(defaultRetention)?.[1]
+      if (wanted === undefined || retentionClasses.some((entry) => sameName(entry.name, wanted))) continue
+      throw new TypeError(`${field}.defaultRetention: there is no retention class "${wanted}"`)
     }
     for (const [number, { permissions }] of users.entries()) {
       if (permissions === undefined || Array.isArray(permissions)) continue
@@ -284,6 +288,8 @@ function reasonOf(error: ErrorObject, parameters: Readonly<Record<string, unknow
       return 'is missing'
     case 'enum':
       return `must be one of ${(parameters['allowedValues'] as unknown[]).join(', ')}`
+    case 'pattern':
+      return `must be ${String(error.parentSchema?.['description'])}`
     default:
       return error.message ?? 'is not valid'
   }
