@@ -13,7 +13,10 @@ export interface Question {
   readonly port: number
 }
 
-/** What to send back, one message after the other: packets, or bytes as they are. None: silence. */
+/**
+ * What to send back, one message after the other: packets, or bytes as they are. None: silence over UDP; over TCP the
+ * connection is ended within a message.
+ */
 export type Script = (question: Question, request: Packet) => readonly (Packet | Buffer)[]
 
 /** A name server on loopback that says what its script says, over UDP and TCP on one port. */
@@ -53,7 +56,9 @@ export async function scriptedNameServer(
   const tcp = createServer((socket) => {
     const reply = async (): Promise<void> => {
       const message = await Packet.readStream(socket)
-      for (const bytes of answer(message, 'tcp', socket.remotePort ?? 0)) {
+      const answers = answer(message, 'tcp', socket.remotePort ?? 0)
+      if (answers.length === 0) socket.end(Buffer.from([0, 100, 1, 2, 3]))
+      for (const bytes of answers) {
         const length = Buffer.alloc(2)
         length.writeUInt16BE(bytes.length)
         socket.write(Buffer.concat([length, bytes]))

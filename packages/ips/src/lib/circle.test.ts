@@ -13,6 +13,7 @@ import {
 } from '../../test/scripted-name-server.ts'
 import { Circle, type CircleOptions } from './circle.ts'
 import { IpsError } from './errors.ts'
+import { query } from './query.ts'
 
 const NAME = 'n1.t1.hcp1.test'
 const FOUR = ['127.0.0.1', '127.0.0.2', '127.0.0.3', '127.0.0.4']
@@ -201,6 +202,33 @@ describe('refresh', () => {
       expect(server.asked).toHaveLength(failures + 2)
     }
     expect(circle.addresses).toEqual(['127.0.0.1'])
+
+    // Once it has worked, the next failure starts with the shortest wait again.
+    server.script = withTtl(5, '127.0.0.1')
+    await circle.refresh()
+    server.script = rcode('SERVFAIL')
+    await expect(circle.refresh()).rejects.toThrow(IpsError)
+    const { length } = server.asked
+    move(5000)
+    turn(circle)
+    await server.seen(length + 1)
+  })
+
+  test('in the background that fails disturbs nobody (W9)', async () => {
+    const { now, move } = clock()
+    await using server = await scriptedNameServer(withTtl(5, '127.0.0.1'))
+    const nameServers = [server.address]
+    using circle = new Circle(NAME, { nameServers, family: 4, now })
+    await circle.next()
+    server.script = rcode('SERVFAIL')
+    move(5000)
+    turn(circle)
+    await server.seen(2)
+    // Asked later, answered later: the refresh has failed by then. A rejection left alone would fail the run.
+    await query(NAME, { nameServers, family: 4 })
+    move(4999)
+    expect(circle.next()).toBe('127.0.0.1')
+    expect(server.asked).toHaveLength(3)
   })
 
   test('that was aborted by one caller goes on for the others', async () => {

@@ -9,8 +9,8 @@ export interface Question {
   readonly type: 'A' | 'AAAA'
 }
 
-/** Why a name server gave no answer. */
-export type ExchangeFailure = 'timeout' | 'lies' | 'unreachable'
+/** Why a name server gave no answer: it took its time in vain (`silent`, `lies`), or failed before (`broken`, `unreachable`). */
+export type ExchangeFailure = 'silent' | 'lies' | 'broken' | 'unreachable'
 
 export class ExchangeError extends Error {
   override name = 'ExchangeError'
@@ -51,7 +51,7 @@ export async function ask(
     const where = `${formatNameServer(server)} did not answer within ${timeout} ms`
     attempt.abort(
       ignored === 0
-        ? new ExchangeError('timeout', where)
+        ? new ExchangeError('silent', where)
         : new ExchangeError('lies', `${where}; ${ignored} packets that were no answer were ignored`),
     )
   }
@@ -132,7 +132,7 @@ const overUdp: Transport = (server, query, accept, signal) =>
     }
     const onError = (error: Error): void => {
       end()
-      reject(unreachable(server, error))
+      reject(exchangeError('unreachable', server, error))
     }
     signal.addEventListener('abort', onAbort, { once: true })
     socket.on('error', onError)
@@ -169,14 +169,15 @@ const overTcp: Transport = async (server, query, accept, signal) => {
     }
   } catch (error) {
     if (signal.aborted) throw signal.reason
-    throw unreachable(server, error)
+    if (error instanceof Packet.DecodeError) throw exchangeError('broken', server, error)
+    throw exchangeError('unreachable', server, error)
   } finally {
     signal.removeEventListener('abort', onAbort)
     socket.destroy()
   }
 }
 
-function unreachable(server: NameServer, cause: unknown): ExchangeError {
+function exchangeError(failure: ExchangeFailure, server: NameServer, cause: unknown): ExchangeError {
   const message = cause instanceof Error ? cause.message : String(cause)
-  return new ExchangeError('unreachable', `${formatNameServer(server)}: ${message}`, { cause })
+  return new ExchangeError(failure, `${formatNameServer(server)}: ${message}`, { cause })
 }

@@ -218,14 +218,15 @@ describe('failures', () => {
     expect(result.error?.code).toBe('IPS_NO_SERVERS')
   })
 
-  test('TCP that ends within an answer is told, not taken', async () => {
+  test('TCP that ends within an answer is told at once, not taken', async () => {
     await using server = await scriptedNameServer(({ transport }, request) => {
       const cut = reply(request, [])
       cut.header.tc = 1
-      return transport === 'udp' ? [cut] : [Buffer.alloc(0)]
+      return transport === 'udp' ? [cut] : []
     })
-    const result = await query(NAME, { nameServers: [server.address], timeout: 100, deadline: 100 })
-    expect(result).toMatchObject({ ips: [], error: { code: 'IPS_BAD_ANSWER' } })
+    const options = { nameServers: [server.address], family: 4, timeout: 60_000, deadline: 60_000 } as const
+    expect(await query(NAME, options)).toMatchObject({ ips: [], error: { code: 'IPS_BAD_ANSWER' } })
+    expect(server.asked.map(({ transport }) => transport)).toEqual(['udp', 'tcp'])
   })
 
   test('a silent name server is asked again until the deadline', async () => {
@@ -409,6 +410,12 @@ describe('the search list', () => {
     const result = await query('n1', { nameServers: [server.address], family: 4 })
     expect(result.error).toMatchObject({ code: 'IPS_NOT_FOUND', fqdn: 'n1' })
     expect(server.asked.map((question) => question.name)).toEqual(['n1'])
+  })
+
+  test('in vain is told as a failure of the name that was asked for first', async () => {
+    await using server = await scriptedNameServer(zone(names))
+    const { error } = await query('n3.t', { nameServers: [server.address], search: ['a.test'], family: 4 })
+    expect(error).toMatchObject({ code: 'IPS_NOT_FOUND', fqdn: 'n3.t', message: 'n3.t: no such name' })
   })
 
   test('is not gone through for a failure that says nothing about the name', async () => {

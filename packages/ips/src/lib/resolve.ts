@@ -1,7 +1,7 @@
 import { lookup } from 'node:dns/promises'
 import { Packet } from 'dns2'
 import { IpsError, type IpsErrorCode } from './errors.ts'
-import { ask, ExchangeError, sameName, type Question } from './exchange.ts'
+import { ask, ExchangeError, sameName, type ExchangeFailure, type Question } from './exchange.ts'
 import { parseHostName, type HostName } from './host-name.ts'
 import { formatNameServer, type NameServer } from './name-server.ts'
 import { candidates, systemSearchList } from './search-list.ts'
@@ -258,7 +258,7 @@ async function askInTurn(question: Question, context: Context): Promise<Packet> 
         const failure = exchangeFailure(error, question, fqdn)
         if (signal.aborted || failure === undefined) throw error
         failures.set(server, failure)
-        if (error instanceof ExchangeError && error.failure !== 'unreachable') silent.add(server)
+        if (tookItsTime(error)) silent.add(server)
         else servers = servers.filter((other) => other !== server)
       }
     }
@@ -289,11 +289,22 @@ function refuseFailure(
   }
 }
 
+const CODES: Readonly<Record<ExchangeFailure, IpsErrorCode>> = {
+  silent: 'IPS_TIMEOUT',
+  lies: 'IPS_BAD_ANSWER',
+  broken: 'IPS_BAD_ANSWER',
+  unreachable: 'IPS_NO_SERVERS',
+}
+
+/** Whether the time-out has passed, so that asking again cannot become a busy loop. */
+function tookItsTime(error: unknown): boolean {
+  return error instanceof ExchangeError && (error.failure === 'silent' || error.failure === 'lies')
+}
+
 function exchangeFailure(error: unknown, question: Question, fqdn: string): IpsError | undefined {
   if (IpsError.isInstance(error)) return error
   if (!(error instanceof ExchangeError)) return undefined
-  const codes = { timeout: 'IPS_TIMEOUT', lies: 'IPS_BAD_ANSWER', unreachable: 'IPS_NO_SERVERS' } as const
-  return new IpsError(codes[error.failure], fqdn, `${question.name}: ${error.message}`, { cause: error })
+  return new IpsError(CODES[error.failure], fqdn, `${question.name}: ${error.message}`, { cause: error })
 }
 
 /** One error for what several name servers did: the most telling, with all of them in `cause` if there are more. */
