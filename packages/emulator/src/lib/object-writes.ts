@@ -47,7 +47,8 @@ export async function putObject(exchange: Exchange, whole: boolean): Promise<Ans
   const release = reserve(namespace, path)
   const written: Blob[] = []
   try {
-    const source = limited(encoding === 'gzip' ? gunzipped(body) : body, room)
+    const sized = encoding === undefined && body.announced !== undefined
+    const source = sized ? body : limited(encoding === 'gzip' ? gunzipped(body) : body, room)
     let version: Version
     let refused: Refusal | undefined
     if (dataSize === undefined) {

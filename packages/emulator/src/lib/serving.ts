@@ -35,6 +35,7 @@ export class RequestServer {
   readonly #faults: FaultTable
   readonly #log: RequestLog
   readonly #bodies = new WeakMap<Socket, RequestBody>()
+  readonly #last = new WeakMap<Socket, ServerResponse>()
 
   constructor(system: System, faults: FaultTable, log: RequestLog) {
     this.#system = system
@@ -48,8 +49,16 @@ export class RequestServer {
     const fault = this.#faults.none
       ? undefined
       : this.#faults.onRequest(door.cluster, door.node, method, url.split('?', 1)[0]!)
-    if (serving.hasBody) this.#bodies.set(request.socket, serving.body)
-    serving.run(fault)
+    const { socket } = request
+    const run = (): void => {
+      if (serving.hasBody) this.#bodies.set(socket, serving.body)
+      serving.run(fault)
+    }
+    // Requests that come before the one before them is answered have to wait for that.
+    const before = this.#last.get(socket)
+    this.#last.set(socket, response)
+    if (before === undefined || before.writableFinished) run()
+    else before.once('close', run)
   }
 
   /** What arrives on a socket is no request, or ends in the middle of one. */
@@ -62,11 +71,6 @@ export class RequestServer {
       socket.end(rawHead(status, [...this.#system.head(false, [], status), 'Connection', 'close']))
       socket.destroySoon()
     } else socket.destroy()
-  }
-
-  /** The body on a socket is done with. */
-  forget(socket: Socket): void {
-    this.#bodies.delete(socket)
   }
 }
 
@@ -267,7 +271,9 @@ class Serving {
       response.end()
     } else if (Buffer.isBuffer(body)) {
       this.#record(status, body.length)
-      response.end(body)
+      // As a string it goes out in one piece with the head, which is cheaper than two buffers.
+      if (body.length <= 16_384) response.end(body.latin1Slice(), 'latin1')
+      else response.end(body)
     } else {
       const record = this.#record(status)
       body.on('data', (chunk: Buffer) => {
