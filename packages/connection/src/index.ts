@@ -1,5 +1,10 @@
 export { type Body, type BodyContent, FileBody } from './lib/body.ts'
-export { type BodyOptions, Connection, type ConnectionOptions, type RequestOptions } from './lib/connection.ts'
+export {
+  type BodyOptions,
+  Connection,
+  type ConnectionOptions,
+  type RequestOptions,
+} from './lib/connection.ts'
 export type {
   ErrorEvent,
   RequestEvent,

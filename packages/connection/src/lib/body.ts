@@ -64,7 +64,9 @@ const isBytes = (value: unknown): value is Uint8Array | ArrayBuffer =>
 const asBytes = (value: string | Uint8Array | ArrayBuffer): Uint8Array =>
   typeof value === 'string' ? Buffer.from(value) : value instanceof Uint8Array ? value : new Uint8Array(value)
 
-const isIterable = (value: unknown): value is AsyncIterable<Uint8Array | string> | Iterable<Uint8Array | string> =>
+const isIterable = (
+  value: unknown,
+): value is AsyncIterable<Uint8Array | string> | Iterable<Uint8Array | string> =>
   typeof value === 'object' && value !== null && (Symbol.asyncIterator in value || Symbol.iterator in value)
 
 /**
@@ -92,12 +94,15 @@ export function bodySource(body: unknown, size: number | undefined): BodySource 
   if (body instanceof Blob || body instanceof FileBody) return new StreamSource(() => body, size, true)
   if (body instanceof Readable) {
     if (body.destroyed || body.readableEnded || body.readableDidRead) {
-      throw new TypeError('body is a stream that was read or closed before; give a function that opens it anew')
+      throw new TypeError(
+        'body is a stream that was read or closed before; give a function that opens it anew',
+      )
     }
     return new StreamSource(() => body, size, false)
   }
   if (body instanceof ReadableStream) {
-    if (body.locked) throw new TypeError('body is a stream that somebody else reads; give a function that opens it anew')
+    if (body.locked)
+      throw new TypeError('body is a stream that somebody else reads; give a function that opens it anew')
     return new StreamSource(() => body, size, false)
   }
   if (isIterable(body)) return new StreamSource(() => body as BodyContent, size, false)
@@ -163,11 +168,16 @@ class StreamSource implements BodySource {
       return { content: this.#watch(stream), size: agreed(length) }
     }
     if (content instanceof Blob) {
-      return { content: this.#each(content.stream() as AsyncIterable<Uint8Array>), size: agreed(content.size) }
+      return {
+        content: this.#each(content.stream() as AsyncIterable<Uint8Array>),
+        size: agreed(content.size),
+      }
     }
     if (content instanceof Readable) return { content: this.#watch(content), size: announced }
     if (isIterable(content)) return { content: this.#each(content), size: announced }
-    throw new TypeError('the function given as body must return a string, bytes, Blob, FileBody, stream or iterable')
+    throw new TypeError(
+      'the function given as body must return a string, bytes, Blob, FileBody, stream or iterable',
+    )
   }
 
   /** Remembers an error of the caller's stream, to tell it from one of the network. */
@@ -206,7 +216,8 @@ class StreamSource implements BodySource {
 
 async function fileLength(file: FileHandle, { path, start, end }: FileBody): Promise<number> {
   const facts = await file.stat()
-  if (!facts.isFile()) throw new TypeError(`${path} is not a regular file; open it as a stream to send what it gives`)
+  if (!facts.isFile())
+    throw new TypeError(`${path} is not a regular file; open it as a stream to send what it gives`)
   const { size } = facts
   const last = end ?? Math.max(size - 1, start - 1)
   if (last >= size && last >= start) {

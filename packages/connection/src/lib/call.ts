@@ -107,8 +107,9 @@ export class Call {
   }
 }
 
-/** Adds to an error that was made below, where they were not known, the facts of the call. */
+/** Adds the facts of the call to an error that was made below, where they were not known. */
 export function withFacts(error: HcpError, facts: ErrorFacts): HcpError {
+  if (error.method !== undefined) return error
   const { cause: _cause, failures = [], ...rest } = facts
   const address = error.address ?? rest.address
   return Object.assign(error, { ...rest, address, failures: [...failures, ...error.failures] })

@@ -6,7 +6,13 @@ import { AnswerBody } from './answer-body.ts'
 import { checkBoolean, checkInteger, checkMilliseconds, checkOptions, checkString } from './arguments.ts'
 import { type Body, type BodySource, bodySource, type OpenBody } from './body.ts'
 import { Call, withFacts } from './call.ts'
-import { errorChannel, type RequestEvent, requestChannel, responseChannel, retryChannel } from './diagnostics.ts'
+import {
+  errorChannel,
+  type RequestEvent,
+  requestChannel,
+  responseChannel,
+  retryChannel,
+} from './diagnostics.ts'
 import { Dialer } from './dialer.ts'
 import { Doubt } from './doubt.ts'
 import {
@@ -227,7 +233,11 @@ export class Connection implements AsyncDisposable {
   }
 
   /** Any method. */
-  request(method: string, path: string, options: BodyOptions & { readonly body?: Body | null } = {}): Promise<HcpResponse> {
+  request(
+    method: string,
+    path: string,
+    options: BodyOptions & { readonly body?: Body | null } = {},
+  ): Promise<HcpResponse> {
     const { body, ...rest } = options ?? {}
     return this.#request(method, path, body, rest, knownBody)
   }
@@ -292,10 +302,17 @@ export class Connection implements AsyncDisposable {
   }
 
   /** All checks of arguments: nothing is sent before they passed. */
-  #plan(method: unknown, path: unknown, body: unknown, options: BodyOptions, known: ReadonlySet<string>): Plan {
+  #plan(
+    method: unknown,
+    path: unknown,
+    body: unknown,
+    options: BodyOptions,
+    known: ReadonlySet<string>,
+  ): Plan {
     if (options !== noOptions) checkOptions(`Connection.${String(method).toLowerCase()}`, options, known)
     const verb = checkString('method', method)
-    if (!/^[A-Z]+$/.test(verb)) throw new RangeError(`method must be upper-case letters, not ${JSON.stringify(verb)}`)
+    if (!/^[A-Z]+$/.test(verb))
+      throw new RangeError(`method must be upper-case letters, not ${JSON.stringify(verb)}`)
     const { signal, deadline = this.#options.deadline, encoded = false, buffered, idempotent } = options
     const { verifyHash, headersTimeout, bodyTimeout } = options
     const wirePath = requestPath(path, checkBoolean('encoded', encoded))
@@ -307,7 +324,8 @@ export class Connection implements AsyncDisposable {
     if (headersTimeout !== undefined) checkMilliseconds('headersTimeout', headersTimeout)
     if (bodyTimeout !== undefined) checkMilliseconds('bodyTimeout', bodyTimeout)
     if (deadline !== undefined) checkMilliseconds('deadline', deadline)
-    if (signal !== undefined && !(signal instanceof AbortSignal)) throw new TypeError('signal must be an AbortSignal')
+    if (signal !== undefined && !(signal instanceof AbortSignal))
+      throw new TypeError('signal must be an AbortSignal')
     const source = bodySource(body, options.size)
     if (body instanceof URLSearchParams) headers['content-type'] ??= 'application/x-www-form-urlencoded'
     const retry = options.retry === undefined ? this.#retry : new RetryPolicy(options.retry, this.#retry)
@@ -358,7 +376,12 @@ export class Connection implements AsyncDisposable {
   }
 
   /** What to do with an answer: return it, or try again. */
-  async #judgeAnswer(plan: Plan, exchange: Exchange, response: HcpResponse, doubt: Doubt): Promise<HcpResponse | Again> {
+  async #judgeAnswer(
+    plan: Plan,
+    exchange: Exchange,
+    response: HcpResponse,
+    doubt: Doubt,
+  ): Promise<HcpResponse | Again> {
     const { call, retry, source } = plan
     const { circle } = this.target
     const { status } = response
@@ -370,7 +393,8 @@ export class Connection implements AsyncDisposable {
     const repeatable = refused || (isPassing(status) && this.#mayRepeat(plan, status))
     if (!repeatable) {
       this.#watch(exchange, response)
-      if (plan.verifyHash && call.method === 'PUT' && response.ok) await this.#verifyPut(plan, exchange, response)
+      if (plan.verifyHash && call.method === 'PUT' && response.ok)
+        await this.#verifyPut(plan, exchange, response)
       retry.budget.give(call.attempts > 1 ? 5 : 1)
       return response
     }
@@ -392,8 +416,14 @@ export class Connection implements AsyncDisposable {
       }
     }
     const replayable = source === undefined || source.replayable
-    const late = after !== undefined && (after > retry.maxRetryAfter || after >= (call.left ?? Number.POSITIVE_INFINITY))
+    const late =
+      after !== undefined && (after > retry.maxRetryAfter || after >= (call.left ?? Number.POSITIVE_INFINITY))
     if (!replayable || late || call.attempts >= retry.attempts || !retry.budget.take(5)) {
+      // A conflict with what may be an earlier try of this very PUT is not an answer to it.
+      if (refused) {
+        await response.dump()
+        throw ambiguous(plan, exchange.address, undefined)
+      }
       this.#watch(exchange, response)
       return response
     }
@@ -407,7 +437,12 @@ export class Connection implements AsyncDisposable {
   }
 
   /** What to do after a try that brought no answer: try again, or throw. */
-  async #judgeFailure(plan: Plan, exchange: Exchange, error: HcpError, doubt: Doubt): Promise<HcpResponse | Again> {
+  async #judgeFailure(
+    plan: Plan,
+    exchange: Exchange,
+    error: HcpError,
+    doubt: Doubt,
+  ): Promise<HcpResponse | Again> {
     const { call, retry, source } = plan
     if (exchange.address !== undefined) this.#nodeFailed(exchange.address, error)
     if (!error.retryable || error instanceof HcpHashError) throw error
@@ -463,7 +498,12 @@ export class Connection implements AsyncDisposable {
    *
    * @returns An answer in place of the lost one if it did; else nothing, and `doubt` knows how to go on.
    */
-  async #settle(plan: Plan, exchange: Exchange, doubt: Doubt, error?: HcpError): Promise<HcpResponse | undefined> {
+  async #settle(
+    plan: Plan,
+    exchange: Exchange,
+    doubt: Doubt,
+    error?: HcpError,
+  ): Promise<HcpResponse | undefined> {
     const { call, source, options, headers, query } = plan
     doubt.raised = true
     const { left } = call
@@ -482,7 +522,10 @@ export class Connection implements AsyncDisposable {
     }
     const size = headers['x-hcp-size']
     const finding: Finding = makesDirectory.test(query)
-      ? { kind: head.header('x-hcp-type') === 'directory' ? 'stored' : head.status === 404 ? 'absent' : 'unknown' }
+      ? {
+          kind:
+            head.header('x-hcp-type') === 'directory' ? 'stored' : head.status === 404 ? 'absent' : 'unknown',
+        }
       : headers['content-encoding'] === undefined
         ? await compareStored(
             head,
@@ -499,7 +542,8 @@ export class Connection implements AsyncDisposable {
   /** Compares what HCP says it stored with what was sent. */
   async #verifyPut(plan: Plan, exchange: Exchange, response: HcpResponse): Promise<void> {
     const { call, source, query } = plan
-    if (source === undefined || /[?&]type=/.test(query) || plan.headers['content-encoding'] !== undefined) return
+    if (source === undefined || /[?&]type=/.test(query) || plan.headers['content-encoding'] !== undefined)
+      return
     const named = namedHashes(response.headers)
     const own = response.header('x-hcp-hash')?.split(' ')[0]
     if (own !== undefined) this.#hashScheme = own
@@ -534,7 +578,8 @@ export class Connection implements AsyncDisposable {
     } catch (cause) {
       throw cause instanceof HcpError ? cause : bodyError(plan, cause)
     }
-    if (!(pairs instanceof Promise) && !(opened instanceof Promise)) return this.#dispatch(plan, opened, pairs, condition)
+    if (!(pairs instanceof Promise) && !(opened instanceof Promise))
+      return this.#dispatch(plan, opened, pairs, condition)
     return this.#startLater(plan, opened, pairs, condition)
   }
 
@@ -548,7 +593,8 @@ export class Connection implements AsyncDisposable {
     const [opened, authorized] = await Promise.allSettled([opening, authorizing])
     if (opened.status === 'rejected') throw bodyError(plan, opened.reason)
     if (authorized.status === 'rejected' || call.aborted) {
-      if (opened.value?.content instanceof Readable && plan.source?.replayable === true) opened.value.content.destroy()
+      if (opened.value?.content instanceof Readable && plan.source?.replayable === true)
+        opened.value.content.destroy()
       throw call.aborted ? call.reason : (authorized as PromiseRejectedResult).reason
     }
     return this.#dispatch(plan, opened.value, authorized.value, condition)
@@ -574,7 +620,8 @@ export class Connection implements AsyncDisposable {
       bodyTimeout: plan.bodyTimeout,
       verifyHash: plan.verifyHash,
       sendHash: this.#sendHash(plan, content),
-      collectLimit: options.buffered === true ? Number.POSITIVE_INFINITY : call.method === 'GET' ? 0 : smallAnswer,
+      collectLimit:
+        options.buffered === true ? Number.POSITIVE_INFINITY : call.method === 'GET' ? 0 : smallAnswer,
       bodyFault: () => plan.source?.fault(),
       onEnd: this.#ended,
     })
@@ -635,7 +682,8 @@ export class Connection implements AsyncDisposable {
 
   /** A body in memory is hashed afterwards, when the algorithm is known; a stream on its way. */
   #sendHash({ verifyHash, call }: Plan, content: OpenBody['content']): readonly string[] {
-    if (!verifyHash || call.method !== 'PUT' || content === null || content instanceof Uint8Array) return noSchemes
+    if (!verifyHash || call.method !== 'PUT' || content === null || content instanceof Uint8Array)
+      return noSchemes
     return this.#hashScheme === undefined ? ['SHA-256', 'MD5'] : [this.#hashScheme]
   }
 
@@ -764,7 +812,9 @@ function ownCopy(headers: unknown): Record<string, string> {
     }
     const lower = name.toLowerCase()
     if (ownHeaders.has(lower)) {
-      throw new TypeError(`headers: "${name}" is set by the connection and its target; it cannot be given for a request`)
+      throw new TypeError(
+        `headers: "${name}" is set by the connection and its target; it cannot be given for a request`,
+      )
     }
     try {
       validateHeaderName(name)

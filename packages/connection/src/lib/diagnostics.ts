@@ -35,7 +35,11 @@ export interface ErrorEvent extends RequestEvent {
   readonly message: string
 }
 
-export const requestChannel: Channel<RequestStartEvent> = channel('hcp:request')
-export const retryChannel: Channel<RetryEvent> = channel('hcp:retry')
-export const responseChannel: Channel<ResponseEvent> = channel('hcp:response')
-export const errorChannel: Channel<ErrorEvent> = channel('hcp:error')
+export const requestChannel: Channel<RequestStartEvent> = channel(
+  'hcp:request',
+) as unknown as Channel<RequestStartEvent>
+export const retryChannel: Channel<RetryEvent> = channel('hcp:retry') as unknown as Channel<RetryEvent>
+export const responseChannel: Channel<ResponseEvent> = channel(
+  'hcp:response',
+) as unknown as Channel<ResponseEvent>
+export const errorChannel: Channel<ErrorEvent> = channel('hcp:error') as unknown as Channel<ErrorEvent>

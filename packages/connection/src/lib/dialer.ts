@@ -1,4 +1,4 @@
-import { connect as connectTcp, type Socket } from 'node:net'
+import { connect as connectTcp, type Socket, type TcpNetConnectOpts } from 'node:net'
 import { performance } from 'node:perf_hooks'
 import { connect as connectTls, type TLSSocket } from 'node:tls'
 import {
@@ -130,13 +130,15 @@ export class Dialer {
       let secure: TLSSocket | undefined
       let session: Buffer | undefined
       let proved = false
-      const tcp = connectTcp({
+      // `highWaterMark` is an option of every stream; the types of `connect` leave it out.
+      const options: TcpNetConnectOpts & { highWaterMark: number } = {
         host: address,
         port: this.#target.port,
         noDelay: true,
         highWaterMark: 64 * 1024,
         ...(tcpKeepAlive > 0 ? { keepAlive: true, keepAliveInitialDelay: tcpKeepAlive } : {}),
-      })
+      }
+      const tcp = connectTcp(options)
       const timer = setTimeout(() => {
         finish(new DialFailure(address, 'timeout', 'ETIMEDOUT', `no connection within ${connectTimeout} ms`))
       }, connectTimeout)
@@ -151,7 +153,8 @@ export class Dialer {
         }
         resolve(outcome)
       }
-      const onAbort = (): void => finish(new DialFailure(address, 'connect', 'ECANCELED', 'another node was faster'))
+      const onAbort = (): void =>
+        finish(new DialFailure(address, 'connect', 'ECANCELED', 'another node was faster'))
       const onError = (error: NodeJS.ErrnoException): void => {
         const kind = connected === 0 ? 'connect' : isCertificateError(error) ? 'certificate' : 'tls'
         finish(new DialFailure(address, kind, error.code ?? 'ERROR', error.message, error))
@@ -207,16 +210,22 @@ export class Dialer {
     const facts = {
       failures,
       address: failures.at(-1)?.address,
-      cause: causes.length === 1 ? causes[0]?.cause : new AggregateError(causes.map((one) => one.cause ?? one)),
+      cause:
+        causes.length === 1 ? causes[0]?.cause : new AggregateError(causes.map((one) => one.cause ?? one)),
     }
-    const all = (kind: DialFailure['kind']): boolean => causes.length > 0 && causes.every((one) => one.kind === kind)
+    const all = (kind: DialFailure['kind']): boolean =>
+      causes.length > 0 && causes.every((one) => one.kind === kind)
     if (all('certificate')) {
       return new HcpCertificateError(
         `The certificate of ${fqdn} was refused (${list}). Give its authority as tls.ca, or pin it by tls.fingerprint256.`,
         facts,
       )
     }
-    if (all('tls')) return new HcpTlsError(`No TLS connection to ${fqdn} on port ${port} (${list}). Is it a TLS port?`, facts)
+    if (all('tls'))
+      return new HcpTlsError(
+        `No TLS connection to ${fqdn} on port ${port} (${list}). Is it a TLS port?`,
+        facts,
+      )
     if (all('timeout')) {
       return new HcpTimeoutError(
         'connect',
@@ -225,7 +234,10 @@ export class Dialer {
         facts,
       )
     }
-    return new HcpConnectError(`No node of ${fqdn} could be connected to on port ${port} (${list || 'no addresses'})`, facts)
+    return new HcpConnectError(
+      `No node of ${fqdn} could be connected to on port ${port} (${list || 'no addresses'})`,
+      facts,
+    )
   }
 }
 
@@ -250,7 +262,10 @@ const ignore = (): void => {}
 function nameError(fqdn: string, error: unknown, failures: readonly AttemptFailure[]): HcpError {
   const code = (error as { code?: unknown }).code
   if (code === 'IPS_CLOSED') return new HcpClosedError(`The target ${fqdn} was closed`, { cause: error })
-  return new HcpDnsError(`${fqdn} could not be resolved: ${(error as Error).message}`, { cause: error, failures })
+  return new HcpDnsError(`${fqdn} could not be resolved: ${(error as Error).message}`, {
+    cause: error,
+    failures,
+  })
 }
 
 function isCertificateError(error: NodeJS.ErrnoException): boolean {

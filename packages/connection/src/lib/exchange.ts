@@ -43,7 +43,6 @@ export class Exchange implements NodeHandler {
   bodySent = false
   /** Hash of the body as it was sent. */
   readonly sendHash: RunningHash | undefined
-  onBodySent: ((chunk: Buffer) => void) | undefined
   readonly #options: ExchangeOptions
   readonly #dispatched = performance.now()
   #dialled: Dialled | undefined
@@ -70,11 +69,7 @@ export class Exchange implements NodeHandler {
     this.response = promise
     this.#resolve = resolve
     this.#reject = reject
-    if (options.sendHash.length > 0) {
-      const hash = new RunningHash(options.sendHash)
-      this.sendHash = hash
-      this.onBodySent = (chunk) => hash.update(chunk)
-    }
+    if (options.sendHash.length > 0) this.sendHash = new RunningHash(options.sendHash)
   }
 
   /** The node, once known. */
@@ -110,6 +105,10 @@ export class Exchange implements NodeHandler {
     this.#startedAt = performance.now()
   }
 
+  onBodySent(chunk: Uint8Array | string): void {
+    this.sendHash?.update(chunk)
+  }
+
   onRequestSent(): void {
     this.bodySent = true
   }
@@ -126,7 +125,9 @@ export class Exchange implements NodeHandler {
     const requestId = headers['x-requestid']
     if (typeof requestId === 'string') {
       if (requestId === client.lastRequestId) {
-        throw new HcpProtocolError(`The answer has the X-RequestId of the answer before it: it is not this request's`)
+        throw new HcpProtocolError(
+          `The answer has the X-RequestId of the answer before it: it is not this request's`,
+        )
       }
       client.lastRequestId = requestId
     }
@@ -205,7 +206,8 @@ export class Exchange implements NodeHandler {
       headers['transfer-encoding'] === undefined
     ) {
       // The end of such a body is the end of the connection, whatever the reason for that was.
-      const size = headers['content-encoding'] === undefined ? Number(headers['x-hcp-size'] ?? Number.NaN) : Number.NaN
+      const size =
+        headers['content-encoding'] === undefined ? Number(headers['x-hcp-size'] ?? Number.NaN) : Number.NaN
       if (received !== size || this.#status !== 200) {
         return new HcpTruncatedError(
           `The answer to ${call.method} ${call.url} did not say how long it is: whether ${received} bytes are all cannot be known`,
@@ -215,7 +217,8 @@ export class Exchange implements NodeHandler {
         )
       }
     }
-    if (!verifyHash || call.method !== 'GET' || this.#status !== 200 || headers['x-hcp-type'] === 'directory') return
+    if (!verifyHash || call.method !== 'GET' || this.#status !== 200 || headers['x-hcp-type'] === 'directory')
+      return
     const check = this.#checks[0]
     const actual = check === undefined ? undefined : this.#received?.hex(check.scheme)
     if (check === undefined || actual === undefined) {
@@ -257,7 +260,10 @@ export class Exchange implements NodeHandler {
     const fault = bodyFault()
     const code = (error as NodeJS.ErrnoException).code ?? ''
     if (fault !== undefined && this.#body === undefined) {
-      return new HcpBodyError(`The body of ${what} could not be read: ${fault.message}`, { ...facts, cause: fault })
+      return new HcpBodyError(`The body of ${what} could not be read: ${fault.message}`, {
+        ...facts,
+        cause: fault,
+      })
     }
     switch (code) {
       case 'UND_ERR_HEADERS_TIMEOUT':
@@ -282,10 +288,20 @@ export class Exchange implements NodeHandler {
       case 'UND_ERR_CLOSED':
         return new HcpClosedError(`The connection was closed before ${what} was done`, facts)
       case 'UND_ERR_HEADERS_OVERFLOW':
-        return new HcpProtocolError(`Node ${this.address} sent a larger head than allowed in answer to ${what}`, facts)
+        return new HcpProtocolError(
+          `Node ${this.address} sent a larger head than allowed in answer to ${what}`,
+          facts,
+        )
     }
-    if (code.startsWith('HPE_') || error.message === 'bad response' || error.message === 'bad upgrade') {
-      return new HcpProtocolError(`Node ${this.address} did not answer ${what} in HTTP: ${error.message}`, facts)
+    if (
+      error.name === 'HTTPParserError' ||
+      error.message === 'bad response' ||
+      error.message === 'bad upgrade'
+    ) {
+      return new HcpProtocolError(
+        `Node ${this.address} did not answer ${what} in HTTP: ${error.message}`,
+        facts,
+      )
     }
     if (this.#body !== undefined) {
       const announced = this.#headers['content-length']

@@ -35,13 +35,19 @@ export function namedHashes(headers: Headers): readonly ContentHash[] {
   const found: ContentHash[] = []
   const own = headers['x-hcp-hash']
   const match = typeof own === 'string' ? /^(\S+) ([0-9A-Fa-f]+)$/.exec(own.trim()) : null
-  if (match?.[1] !== undefined && match[2] !== undefined && opensslNames[match[1].toUpperCase()] !== undefined) {
+  if (
+    match?.[1] !== undefined &&
+    match[2] !== undefined &&
+    opensslNames[match[1].toUpperCase()] !== undefined
+  ) {
     found.push({ scheme: match[1].toUpperCase(), hex: match[2].toLowerCase() })
   }
   const etag = headers['etag']
   // An annotation's ETag is that of its object (Using a Namespace, "ETags"); it says nothing of the annotation.
   const md5 =
-    typeof etag === 'string' && headers['x-hcp-type'] !== 'annotation' ? /^"?([0-9A-Fa-f]{32})"?$/.exec(etag) : null
+    typeof etag === 'string' && headers['x-hcp-type'] !== 'annotation'
+      ? /^"?([0-9A-Fa-f]{32})"?$/.exec(etag)
+      : null
   if (md5?.[1] !== undefined) found.push({ scheme: 'MD5', hex: md5[1].toLowerCase() })
   return found
 }

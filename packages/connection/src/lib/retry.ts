@@ -62,11 +62,15 @@ export class RetryPolicy {
       options === false ? { attempts: 1 } : typeof options === 'number' ? { attempts: options } : options
     checkOptions('retry', given, known)
     const { budget } = given
-    if (budget !== undefined && !(budget instanceof RetryBudget)) throw new TypeError('retry.budget must be a RetryBudget')
+    if (budget !== undefined && !(budget instanceof RetryBudget))
+      throw new TypeError('retry.budget must be a RetryBudget')
     this.attempts = checkInteger('retry.attempts', given.attempts ?? base?.attempts ?? 5, 1, 100)
     this.minDelay = checkMilliseconds('retry.minDelay', given.minDelay ?? base?.minDelay ?? 200)
     this.maxDelay = checkMilliseconds('retry.maxDelay', given.maxDelay ?? base?.maxDelay ?? 10_000)
-    this.maxRetryAfter = checkMilliseconds('retry.maxRetryAfter', given.maxRetryAfter ?? base?.maxRetryAfter ?? 60_000)
+    this.maxRetryAfter = checkMilliseconds(
+      'retry.maxRetryAfter',
+      given.maxRetryAfter ?? base?.maxRetryAfter ?? 60_000,
+    )
     this.budget = budget ?? base?.budget ?? new RetryBudget()
   }
 

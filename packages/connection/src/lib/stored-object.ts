@@ -30,7 +30,11 @@ const clockSlack = 3_000
  *
  * @param elapsed Milliseconds since the PUT began: an object that is older was there before it.
  */
-export async function compareStored(head: HcpResponse, content: SentContent, elapsed: number): Promise<Finding> {
+export async function compareStored(
+  head: HcpResponse,
+  content: SentContent,
+  elapsed: number,
+): Promise<Finding> {
   if (head.status === 404 || head.status === 204) return { kind: 'absent' }
   if (head.status !== 200) return { kind: 'unknown' }
   const etag = head.header('etag')

@@ -122,7 +122,9 @@ export class Target implements Disposable, AsyncDisposable {
     checkOptions('Target', options, known)
     const { authorization, port = Port.https, tls, circle, nameServers, cache, family } = options
     if (typeof authorization?.headers !== 'function') {
-      throw new TypeError('authorization must be an object of @hcp/auth; new AnonymousAuthorization() sends none')
+      throw new TypeError(
+        'authorization must be an object of @hcp/auth; new AnonymousAuthorization() sends none',
+      )
     }
     this.fqdn = checkFqdn(name)
     this.port = checkInteger('port', port, 1, 65_535)
@@ -205,7 +207,9 @@ function tlsSettings(fqdn: string, options: TlsOptions): TlsSettings {
   }
   if (dangerouslyAcceptAnyCertificate) {
     if (ca !== undefined || pins.size > 0) {
-      throw new TypeError('tls.dangerouslyAcceptAnyCertificate makes tls.ca and tls.fingerprint256 pointless: choose one')
+      throw new TypeError(
+        'tls.dangerouslyAcceptAnyCertificate makes tls.ca and tls.fingerprint256 pointless: choose one',
+      )
     }
     process.emitWarning(
       `The server certificate of ${fqdn} is not verified: credentials and data can be read and changed on the way.`,
@@ -225,7 +229,9 @@ function tlsSettings(fqdn: string, options: TlsOptions): TlsSettings {
       ...(minVersion === undefined ? {} : { minVersion }),
     })
   } catch (cause) {
-    throw new TypeError(`tls: ca, cert, key or minVersion is not usable: ${(cause as Error).message}`, { cause })
+    throw new TypeError(`tls: ca, cert, key or minVersion is not usable: ${(cause as Error).message}`, {
+      cause,
+    })
   }
   return {
     context,

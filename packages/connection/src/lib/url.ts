@@ -1,11 +1,13 @@
 const plainPath = /^\/[A-Za-z0-9\-_.~/]*$/
-const dotSegment = /\/(?:\.|%2[Ee]){1,2}(?:\/|$)/
+const dotSegment = /\/\.{1,2}(?:\/|$)/
+const encodedDotSegment = /\/(?:\.|%2[Ee]){1,2}(?:\/|$)/
 // eslint-disable-next-line no-control-regex
 const controlCharacter = /[\u0000-\u001f\u007f]/
 const encodedPath = /^\/(?:[A-Za-z0-9\-._~!$&'()*+,;=:@/]|%[0-9A-Fa-f]{2})*$/
 
 const encodeText = (name: string, text: string): string => {
-  if (!text.isWellFormed()) throw new RangeError(`${name} holds half of a surrogate pair: it is not valid text`)
+  if (!text.isWellFormed())
+    throw new RangeError(`${name} holds half of a surrogate pair: it is not valid text`)
   return encodeURIComponent(text)
 }
 
@@ -20,11 +22,12 @@ const encodeText = (name: string, text: string): string => {
  */
 export function requestPath(path: unknown, encoded: boolean): string {
   if (typeof path !== 'string') throw new TypeError(`path must be a string, not ${typeof path}`)
-  if (path === '') throw new RangeError('path must not be empty: it begins with "/", for example "/rest/folder/name"')
+  if (path === '')
+    throw new RangeError('path must not be empty: it begins with "/", for example "/rest/folder/name"')
   if (path.charCodeAt(0) !== 47) {
     throw new RangeError(`path must begin with "/", for example "/rest/folder/name": ${JSON.stringify(path)}`)
   }
-  if (dotSegment.test(path)) {
+  if ((encoded ? encodedDotSegment : dotSegment).test(path)) {
     throw new RangeError(`path must not have "." or ".." as a segment: ${JSON.stringify(path)}`)
   }
   if (plainPath.test(path)) return path
@@ -73,7 +76,8 @@ export function requestQuery(params: Params | undefined): string {
   }
   if (Symbol.iterator in params) {
     for (const pair of params as Iterable<unknown>) {
-      if (!Array.isArray(pair) || pair.length !== 2) throw new TypeError('params: pairs must be [name, value]')
+      if (!Array.isArray(pair) || pair.length !== 2)
+        throw new TypeError('params: pairs must be [name, value]')
       add(pair[0], pair[1])
     }
   } else {
