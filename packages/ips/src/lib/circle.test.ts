@@ -171,12 +171,12 @@ describe('refresh', () => {
     ['silence', silence, 'IPS_TIMEOUT'],
     ['garbage', () => [Buffer.from('garbage')], 'IPS_BAD_ANSWER'],
   ])('that brings %s keeps the list, rejects, and blocks nothing (W9)', async (_, script, code) => {
-    const limits = { timeout: 30, deadline: 30 }
+    const limits = { timeout: 300, deadline: 300 }
     await using server = await scriptedNameServer(addresses(...FOUR))
     using circle = new Circle(NAME, { nameServers: [server.address], family: 4, ...limits })
     const before = await circle.refresh()
     server.script = script
-    for (let round = 0; round < 3; round += 1) {
+    for (let round = 0; round < 2; round += 1) {
       const failing = circle.refresh()
       expect(circle.next()).toBe(before[round])
       await expect(failing).rejects.toMatchObject({ name: 'IpsError', code })

@@ -9,7 +9,7 @@ export interface Question {
   readonly type: 'A' | 'AAAA'
 }
 
-/** Why a name server gave no answer: it took its time in vain (`silent`, `lies`), or failed before (`broken`, `unreachable`). */
+/** Why there was no answer: the time passed (`silent`, `lies`), or it failed before (`broken`, `unreachable`). */
 export type ExchangeFailure = 'silent' | 'lies' | 'broken' | 'unreachable'
 
 export class ExchangeError extends Error {

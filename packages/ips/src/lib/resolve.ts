@@ -257,7 +257,9 @@ async function askInTurn(question: Question, context: Context): Promise<Packet> 
       } catch (error) {
         const failure = exchangeFailure(error, question, fqdn)
         if (signal.aborted || failure === undefined) throw error
-        failures.set(server, failure)
+        // The last try before the deadline may be too short for what the server does; what it did before counts then.
+        const before = failures.get(server)
+        failures.set(server, before ? mostTelling([before, failure]) : failure)
         if (tookItsTime(error)) silent.add(server)
         else servers = servers.filter((other) => other !== server)
       }
