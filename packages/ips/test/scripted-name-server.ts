@@ -14,8 +14,8 @@ export interface Question {
 }
 
 /**
- * What to send back, one message after the other: packets, or bytes as they are. None: silence over UDP; over TCP the
- * connection is ended within a message.
+ * What to send back, one message after the other: packets, or bytes as they are. None: silence over UDP; over
+ * TCP the connection is ended within a message.
  */
 export type Script = (question: Question, request: Packet) => readonly (Packet | Buffer)[]
 

@@ -2,7 +2,7 @@ import { isIP, type LookupFunction } from 'node:net'
 import { IpsError } from './errors.ts'
 import { parseHostName, type HostName } from './host-name.ts'
 import { circleLookup } from './lookup-function.ts'
-import { abortable, keepAlive, resolve } from './resolve.ts'
+import { resolve } from './resolve.ts'
 import { Ring, type AddressHealth } from './ring.ts'
 import {
   checkFunction,
@@ -14,16 +14,20 @@ import {
   type LookupOptions,
   type LookupSettings,
 } from './settings.ts'
+import { abortable, keepAlive } from './waiting.ts'
 
 export interface CircleOptions extends LookupOptions {
   /**
-   * Seconds for which a list is kept at least, however short its TTL; also the wait after a failed refresh, doubled
-   * with each further one (then at least 1 s). Default 5.
+   * Seconds for which a list is kept at least, however short its TTL; also the wait after a failed refresh,
+   * doubled with each further one (then at least 1 s). Default 5.
    */
   readonly minTtl?: number | undefined
   /** Seconds for which a list is kept at most, however long its TTL; also the longest wait. Default 300. */
   readonly maxTtl?: number | undefined
-  /** Milliseconds for which an address is skipped after its first failure; doubles with each further one. Default 1000. */
+  /**
+   * Milliseconds for which an address is skipped after its first failure; doubles with each further one.
+   * Default 1000.
+   */
   readonly failureBackoff?: number | undefined
   /** Milliseconds for which an address is skipped at most. Default 60000. */
   readonly maxFailureBackoff?: number | undefined
@@ -46,7 +50,10 @@ export interface RefreshOptions {
 }
 
 export interface FailedOptions {
-  /** Milliseconds for which to skip the address instead of the growing while, such as from a `Retry-After` header. */
+  /**
+   * Milliseconds for which to skip the address instead of the growing while, such as from a `Retry-After`
+   * header.
+   */
   readonly retryAfter?: number | undefined
 }
 
@@ -69,12 +76,12 @@ const LONGEST_TTL = 315_360_000
 /**
  * The addresses of a name, handed out in turn.
  *
- * The list is loaded at first use and renewed in the background when its TTL ends, so that `next` waits only for the
- * first one; a list is never given up because a renewal fails. The order is random, so that many circles spread evenly
- * from their first address on, and stays the same as long as the addresses do. An address whose user reports
- * `failed` is skipped for a growing while, then tried by one caller, and back in turn once that one reports
- * `succeeded`. There are no timers: an unused circle asks nothing, and nothing keeps the process alive but a caller
- * that waits.
+ * The list is loaded at first use and renewed in the background when its TTL ends, so that `next` waits only
+ * for the first one; a list is never given up because a renewal fails. The order is random, so that many
+ * circles spread evenly from their first address on, and stays the same as long as the addresses do. An
+ * address whose user reports `failed` is skipped for a growing while, then tried by one caller, and back in
+ * turn once that one reports `succeeded`. There are no timers: an unused circle asks nothing, and nothing
+ * keeps the process alive but a caller that waits.
  *
  * For a name that is an IP address, that address is the list for ever.
  */
@@ -82,9 +89,9 @@ export class Circle implements AsyncIterable<string>, Disposable, AsyncDisposabl
   /** The name, as it was given. */
   readonly fqdn: string
   /**
-   * `dns.lookup` of Node for this one name, from the circle: for the option `lookup` of `http.request`, `net.connect`
-   * and undici's `connect`. With `all` the address whose turn it is comes first, skipped ones last. Any other host
-   * name is refused with `IPS_INVALID_NAME`, since the addresses are not that host's.
+   * `dns.lookup` of Node for this one name, from the circle: for the option `lookup` of `http.request`,
+   * `net.connect` and undici's `connect`. With `all` the address whose turn it is comes first, skipped ones
+   * last. Any other host name is refused with `IPS_INVALID_NAME`, since the addresses are not that host's.
    */
   readonly lookup: LookupFunction
 
@@ -143,8 +150,8 @@ export class Circle implements AsyncIterable<string>, Disposable, AsyncDisposabl
   }
 
   /**
-   * The next address to dial: round robin over those that are not skipped. If all that are not excluded are being
-   * skipped, it is the one whose skip ends first. A plain value once there is a list.
+   * The next address to dial: round robin over those that are not skipped. If all that are not excluded are
+   * being skipped, it is the one whose skip ends first. A plain value once there is a list.
    *
    * @returns `undefined` if every address is excluded.
    * @throws {IpsError} if there is no list yet and the look-up fails, or if the circle is closed
@@ -175,8 +182,9 @@ export class Circle implements AsyncIterable<string>, Disposable, AsyncDisposabl
   }
 
   /**
-   * Reports that an address could not be used. It is skipped for a growing while; then one caller of `next` gets it
-   * as a probe, and the others go on skipping it until that one reports. An outage that several report counts once.
+   * Reports that an address could not be used. It is skipped for a growing while; then one caller of `next`
+   * gets it as a probe, and the others go on skipping it until that one reports. An outage that several
+   * report counts once.
    */
   failed(address: string, options: FailedOptions = {}): void {
     checkOptions(options, ['retryAfter'])
@@ -185,7 +193,10 @@ export class Circle implements AsyncIterable<string>, Disposable, AsyncDisposabl
     this.#ring.failed(address, this.#now(), retryAfter)
   }
 
-  /** Reports that an address works: it is back in turn at once. Costs next to nothing while nothing had failed. */
+  /**
+   * Reports that an address works: it is back in turn at once. Costs next to nothing while nothing had
+   * failed.
+   */
   succeeded(address: string): void {
     this.#ring.succeeded(address)
   }

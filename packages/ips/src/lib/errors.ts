@@ -11,7 +11,8 @@
  * - `IPS_INVALID_NAME`: the text is no host name, so it was never asked for
  * - `IPS_INVALID_ARGUMENT`: an option is wrong (only from `query`, which never throws; `cause` says which)
  * - `IPS_CLOSED`: the `Circle` was closed
- * - `IPS_ABORTED`: the caller's signal fired (only from `query`; everything else rejects with the signal's reason)
+ * - `IPS_ABORTED`: the caller's signal fired (only from `query`; everything else rejects with the signal's
+ *   reason)
  */
 export type IpsErrorCode =
   | 'IPS_NOT_FOUND'

@@ -9,7 +9,9 @@ export interface Question {
   readonly type: 'A' | 'AAAA'
 }
 
-/** Why there was no answer: the time passed (`silent`, `lies`), or it failed before (`broken`, `unreachable`). */
+/**
+ * Why there was no answer: the time passed (`silent`, `lies`), or it failed before (`broken`, `unreachable`).
+ */
 export type ExchangeFailure = 'silent' | 'lies' | 'broken' | 'unreachable'
 
 export class ExchangeError extends Error {
@@ -27,11 +29,13 @@ type Transport = (server: NameServer, query: Buffer, accept: Accept, signal: Abo
 type Accept = (message: Buffer) => Packet | undefined
 
 /**
- * Asks one name server one question: over UDP, then over TCP when the answer was cut (RFC 1035 section 4.2.1).
+ * Asks one name server one question: over UDP, then over TCP when the answer was cut (RFC 1035 section
+ * 4.2.1).
  *
- * Whatever is not the answer to this question is ignored and waiting goes on, so that a forged or stray packet cannot
- * end the exchange (RFC 5452 section 9.1): another id, another question, another sender, bytes that do not decode.
- * Each exchange has its own id and, from the system, its own source port. Nothing here keeps the process alive.
+ * Whatever is not the answer to this question is ignored and waiting goes on, so that a forged or stray
+ * packet cannot end the exchange (RFC 5452 section 9.1): another id, another question, another sender, bytes
+ * that do not decode. Each exchange has its own id and, from the system, its own source port. Nothing here
+ * keeps the process alive.
  *
  * @param timeout Milliseconds for all of it.
  * @throws {ExchangeError} if there was no answer
@@ -83,8 +87,8 @@ export async function ask(
 function decode(message: Buffer): Packet | undefined {
   try {
     const packet = Packet.parse(message)
-    // A record that does not decode is left out by the codec; an answer with holes is no answer. What stands after the
-    // answers does not concern us.
+    // A record that does not decode is left out by the codec; an answer with holes is no answer. What stands
+    // after the answers does not concern us.
     const holes = packet.errors.some(({ section }) => section === 'questions' || section === 'answers')
     return holes ? undefined : packet
   } catch {
@@ -92,7 +96,9 @@ function decode(message: Buffer): Packet | undefined {
   }
 }
 
-/** Whether the packet answers the query: same id and question, and no answers that are all about other names. */
+/**
+ * Whether the packet answers the query: same id and question, and no answers that are all about other names.
+ */
 function answers(query: Packet, packet: Packet): boolean {
   const asked = query.questions[0]
   const echoed = packet.questions[0]

@@ -14,8 +14,9 @@ export interface HostName {
 /**
  * Checks a host name and turns it into the form asked for.
  *
- * Limits are those of RFC 1035 section 2.3.4: labels of 1 to 63 octets, 253 characters in all. Characters are letters,
- * digits, hyphens (inside a label) and, since they occur in the wild, underscores. Other alphabets become punycode.
+ * Limits are those of RFC 1035 section 2.3.4: labels of 1 to 63 octets, 253 characters in all. Characters are
+ * letters, digits, hyphens (inside a label) and, since they occur in the wild, underscores. Other alphabets
+ * become punycode.
  *
  * @throws {TypeError} if it is no string
  * @throws {RangeError} if it is no host name
@@ -40,7 +41,8 @@ export function parseHostName(text: string): HostName {
 function toAscii(text: string): string {
   const plain = /^[\0-\x7f]*$/
   if (plain.test(text)) return text
-  // domainToASCII() reads a URL's host: it would decode %41 and cut at a slash. Only host characters may reach it.
+  // domainToASCII() reads a URL's host: it would decode %41 and cut at a slash. Only host characters may
+  // reach it.
   if (/[^\w.\-\x80-\u{10ffff}]/u.test(text)) return text
   return domainToASCII(text)
 }

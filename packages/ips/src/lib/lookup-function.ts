@@ -27,7 +27,8 @@ export function circleLookup(name: string, addresses: AddressSource): LookupFunc
     const callback = maybeCallback ?? (given as Parameters<LookupFunction>[2])
     const options = typeof given === 'object' && given !== null ? (given as LookupOptions) : { family: given }
     answer(hostname, familyNumber(options.family)).then(
-      // Outside the promise, so that an error thrown by the callback is the caller's and not a rejection here.
+      // Outside the promise, so that an error thrown by the callback is the caller's and not a rejection
+      // here.
       (found) =>
         process.nextTick(() => {
           const [first = ''] = found

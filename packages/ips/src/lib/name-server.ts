@@ -11,7 +11,8 @@ export interface NameServer {
 const DNS_PORT = 53
 
 /**
- * Reads `address`, `address:port`, `[address]` or `[address]:port`; an IPv6 address with a port needs the brackets.
+ * Reads `address`, `address:port`, `[address]` or `[address]:port`; an IPv6 address with a port needs the
+ * brackets.
  *
  * @throws {TypeError} if it is no string
  * @throws {RangeError} if it is no address, or the port is none

@@ -1,7 +1,8 @@
 import { IpsError } from './errors.ts'
 import { parseHostName, type HostName } from './host-name.ts'
-import { keepAlive, resolve } from './resolve.ts'
+import { resolve } from './resolve.ts'
 import { checkOptions, checkSignal, LOOKUP_OPTIONS, lookupSettings, type LookupOptions } from './settings.ts'
+import { keepAlive } from './waiting.ts'
 
 export interface QueryOptions extends LookupOptions {
   /** Ends the look-up; the result then has the error `IPS_ABORTED` with the signal's reason as `cause`. */
@@ -20,20 +21,23 @@ export interface QueryResult {
   readonly raised: string
   /** Why there are no addresses; `undefined` if there are some. */
   readonly error: IpsError | undefined
-  /** Seconds for which the addresses hold (RFC 1035 section 3.2.1); `undefined` for an address, and with `cache`. */
+  /**
+   * Seconds for which the addresses hold (RFC 1035 section 3.2.1); `undefined` for an address, and with
+   * `cache`.
+   */
   readonly ttl: number | undefined
 }
 
 /**
  * Looks up the addresses of a name, by default past every cache.
  *
- * Never throws and never rejects: what went wrong, wrong arguments included, is in `raised` and `error`. An IP address
- * answers itself.
+ * Never throws and never rejects: what went wrong, wrong arguments included, is in `raised` and `error`. An
+ * IP address answers itself.
  *
- * @param fqdn A host name: other alphabets than ASCII are turned into punycode; with a trailing dot the search list
- *   is left alone.
- * @see RFC 1035 for the questions and answers; HCP, "DNS": the name servers of a system answer every name of its
- *   domain with the addresses of the nodes that are available
+ * @param fqdn A host name: other alphabets than ASCII are turned into punycode; with a trailing dot the
+ *   search list is left alone.
+ * @see RFC 1035 for the questions and answers; HCP, "DNS": the name servers of a system answer every name of
+ *   its domain with the addresses of the nodes that are available
  */
 export async function query(fqdn: string, options: QueryOptions = {}): Promise<QueryResult> {
   let cache = false

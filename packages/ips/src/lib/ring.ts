@@ -26,8 +26,8 @@ interface Node {
 }
 
 /**
- * Addresses in a random order, handed out one after the other, and how each fares. Does nothing by itself: time is
- * passed in.
+ * Addresses in a random order, handed out one after the other, and how each fares. Does nothing by itself:
+ * time is passed in.
  */
 export class Ring {
   readonly #settings: RingSettings
@@ -49,8 +49,8 @@ export class Ring {
   }
 
   /**
-   * Takes over a new list. Addresses that stay keep their turn and their health; new ones join at random places. The
-   * order does not depend on that of the list, so that many circles start and fail over evenly.
+   * Takes over a new list. Addresses that stay keep their turn and their health; new ones join at random
+   * places. The order does not depend on that of the list, so that many circles start and fail over evenly.
    */
   replace(addresses: readonly string[]): void {
     const wanted = new Set(addresses)
@@ -72,8 +72,8 @@ export class Ring {
   }
 
   /**
-   * The next address whose turn it is and that is not skipped; if all are, the one whose skip ends first. `undefined`
-   * if all are excluded.
+   * The next address whose turn it is and that is not skipped; if all are, the one whose skip ends first.
+   * `undefined` if all are excluded.
    */
   take(now: number, exclude?: ReadonlySet<string>): string | undefined {
     if (this.#nodes.length === 0) return undefined

@@ -1,7 +1,9 @@
 import { readFile } from 'node:fs/promises'
 import type { HostName } from './host-name.ts'
 
-/** The names to ask for, in order: a name with a dot comes before its search list, one without comes after. */
+/**
+ * The names to ask for, in order: a name with a dot comes before its search list, one without comes after.
+ */
 export function candidates(name: HostName, search: readonly string[]): string[] {
   if (name.absolute) return [name.ascii]
   const longer = search.map((domain) => `${name.ascii}.${domain}`).filter(({ length }) => length <= 253)

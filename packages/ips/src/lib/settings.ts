@@ -5,13 +5,13 @@ import { parseNameServer, type NameServer } from './name-server.ts'
 /** How a name is looked up. */
 export interface LookupOptions {
   /**
-   * `true` asks the system's resolver, which may cache and which knows the hosts file; then `nameServers`, `search` and
-   * `timeout` have no meaning. Default `false`: the name servers are asked, past every cache.
+   * `true` asks the system's resolver, which may cache and which knows the hosts file; then `nameServers`,
+   * `search` and `timeout` have no meaning. Default `false`: the name servers are asked, past every cache.
    */
   readonly cache?: boolean | undefined
   /**
-   * Name servers to ask, in this order, as `address`, `address:port` or `[IPv6 address]:port`. Default: the system's,
-   * as `dns.getServers()` of Node has them.
+   * Name servers to ask, in this order, as `address`, `address:port` or `[IPv6 address]:port`. Default: the
+   * system's, as `dns.getServers()` of Node has them.
    */
   readonly nameServers?: readonly string[] | undefined
   /** Which addresses: 4 asks for A records, 6 for AAAA, `'any'` for both. Default `'any'`. */
@@ -21,8 +21,9 @@ export interface LookupOptions {
   /** Milliseconds for all questions to all name servers together. Default 5000. */
   readonly deadline?: number | undefined
   /**
-   * Domains tried behind the name: after the name itself if it has a dot, before it if it has none; never for a name
-   * with a trailing dot. Default: the system's (`/etc/resolv.conf`), or none if `nameServers` are given.
+   * Domains tried behind the name: after the name itself if it has a dot, before it if it has none; never for
+   * a name with a trailing dot. Default: the system's (`/etc/resolv.conf`), or none if `nameServers` are
+   * given.
    */
   readonly search?: readonly string[] | undefined
 }
