@@ -1,11 +1,11 @@
 import { createHash, hash, randomUUID } from 'node:crypto'
 import type { Hash } from 'node:crypto'
-import { closeSync, createReadStream, fstatSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs'
+import { closeSync, createReadStream, fstatSync, openSync, readFileSync } from 'node:fs'
 import { mkdir, open, readdir, rename, rm } from 'node:fs/promises'
 import type { FileHandle } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { Readable } from 'node:stream'
+import { makeTemporaryFolder, removeTemporaryFolder } from './temporary-folder.ts'
 
 /** The hash algorithms an HCP namespace can be made with, by the names HCP uses. */
 export type HashScheme = 'MD5' | 'SHA-1' | 'SHA-256' | 'SHA-384' | 'SHA-512' | 'RIPEMD-160'
@@ -84,10 +84,6 @@ const algorithms: Readonly<Record<HashScheme, string>> = {
   'SHA-512': 'sha512',
   'RIPEMD-160': 'ripemd160',
 }
-
-/** Temporary folders of the stores in this process: removed when it ends without closing them. */
-const spools = new Set<string>()
-let spoolsWatched = false
 
 /**
  * The bytes of objects and annotations. Small ones are in memory (within a bound), all others in files; however long a
@@ -287,8 +283,7 @@ export class BlobStore implements AsyncDisposable {
     this.#heldBytes = 0
     const spool = this.#spool
     if (spool === undefined) return
-    await rm(spool, { recursive: true, force: true, maxRetries: 5 })
-    spools.delete(spool)
+    await removeTemporaryFolder(spool)
   }
 
   #checkWritable(): void {
@@ -316,7 +311,7 @@ export class BlobStore implements AsyncDisposable {
 
   async #place(id: string): Promise<string> {
     this.#checkWritable()
-    if (this.#directory === undefined) this.#spool ??= makeSpool()
+    if (this.#directory === undefined) this.#spool ??= makeTemporaryFolder()
     const path = this.#pathOf({ id })
     const folder = dirname(path)
     if (!this.#folders.has(folder)) {
@@ -449,16 +444,4 @@ function checkLength(blob: Blob, found: number): void {
 
 function lengthError(expected: number, found: string): BlobError {
   return new BlobError('BLOB_LENGTH', `${found} instead of ${expected} bytes`)
-}
-
-function makeSpool(): string {
-  const spool = mkdtempSync(join(tmpdir(), 'hcp-emulator-'))
-  spools.add(spool)
-  if (!spoolsWatched) {
-    spoolsWatched = true
-    process.once('exit', () => {
-      for (const left of spools) rmSync(left, { recursive: true, force: true })
-    })
-  }
-  return spool
 }

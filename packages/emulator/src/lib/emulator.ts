@@ -1,6 +1,5 @@
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdir, writeFile } from 'node:fs/promises'
 import { createServer, isIPv4 } from 'node:net'
-import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import type { CertificateAuthority } from './certificates.ts'
 import { createAuthority, loadAuthority } from './certificates.ts'
@@ -21,6 +20,7 @@ import type { ClusterNode } from './node.ts'
 import type { RequestRecord } from './request-log.ts'
 import { RequestLog } from './request-log.ts'
 import { System } from './system.ts'
+import { makeTemporaryFolder, removeTemporaryFolder } from './temporary-folder.ts'
 
 /** The same as the command line's, with the same defaults. Port 0 means any free one. */
 export interface EmulatorOptions {
@@ -154,8 +154,8 @@ async function dismantle({ clusters, closers }: Parts): Promise<void> {
 
 async function assemble(settings: Settings, parts: Parts): Promise<Emulator> {
   const { data, domain, replicaDomain, address, nodes } = settings
-  const directory = data === undefined ? await mkdtemp(join(tmpdir(), 'hcp-emulator-')) : resolve(data)
-  if (data === undefined) parts.closers.push(() => rm(directory, { recursive: true, force: true }))
+  const directory = data === undefined ? makeTemporaryFolder() : resolve(data)
+  if (data === undefined) parts.closers.push(() => removeTemporaryFolder(directory))
   else await mkdir(directory, { recursive: true })
   const name = 'HCP emulator'
   const authority = data === undefined ? await createAuthority(name) : await loadAuthority(directory, name)
