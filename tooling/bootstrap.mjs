@@ -8,6 +8,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 const leastNode = 24
+const parent = process.ppid
 const signals = ['SIGINT', 'SIGTERM', 'SIGHUP']
 const root = fileURLToPath(new URL('..', import.meta.url))
 const { packageManager } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
@@ -30,11 +31,14 @@ function run(command, args, { env = process.env, capture = false, ipc = false } 
     // Ctrl-C at a terminal reaches the child by itself: passed on as well, it would count as two.
     const forward = (signal) => (signal === 'SIGINT' && process.stdin.isTTY) || child.kill(signal)
     for (const signal of signals) process.on(signal, forward)
+    // A signal to npm ends npm and its shell and gets no further.
+    const orphaned = setInterval(() => process.ppid === parent || child.kill('SIGTERM'), 500)
     const result = { code: 0, stdout: '', stderr: '', messages: [] }
     child.stdout?.on('data', (chunk) => (result.stdout += chunk))
     child.stderr?.on('data', (chunk) => (result.stderr += chunk))
     child.on('message', (message) => result.messages.push(message))
     const end = (code) => {
+      clearInterval(orphaned)
       for (const signal of signals) process.off(signal, forward)
       resolve({ ...result, code })
     }

@@ -28,12 +28,18 @@ async function workspace(files: Record<string, unknown>): Promise<TemporaryFolde
   return folder
 }
 
-/** Starts it there, with those tools first on the path. */
-function start({ path }: TemporaryFolder, ...args: string[]): ChildProcess {
+/** Those tools come first on the path. */
+function environment({ path }: TemporaryFolder): NodeJS.ProcessEnv {
   const search = [join(path, 'bin'), dirname(process.execPath), process.env['PATH']].join(delimiter)
+  return { ...process.env, PATH: search }
+}
+
+/** Starts it there, from somewhere else. */
+function start(folder: TemporaryFolder, ...args: string[]): ChildProcess {
+  const { path } = folder
   return spawn(process.execPath, [join(path, 'tooling/bootstrap.mjs'), ...args], {
     cwd: dirname(path),
-    env: { ...process.env, PATH: search },
+    env: environment(folder),
     stdio: ['ignore', 'pipe', 'pipe'],
   })
 }
@@ -65,6 +71,22 @@ test('passes a signal on, and leaves to the demo what becomes of it', async () =
   await once(child.stdout!, 'data')
   child.kill('SIGTERM')
   expect(await once(child, 'close')).toEqual([5, null])
+})
+
+test('ends the demo when the shell that npm started it by has been ended', async () => {
+  const main =
+    "process.on('SIGTERM', () => { console.log('told'); process.exit() }); setInterval(() => {}, 1_000); console.log('up')"
+  await using folder = await workspace({ 'apps/demo/src/main.ts': main })
+  // The second command keeps the shell from becoming the first, as some shells would.
+  const shell = spawn('sh', ['-c', `"$0" tooling/bootstrap.mjs start; exit`, process.execPath], {
+    cwd: folder.path,
+    env: environment(folder),
+    stdio: ['ignore', 'pipe', 'ignore'],
+  })
+  await once(shell.stdout, 'data')
+  const rest = text(shell.stdout)
+  shell.kill('SIGTERM')
+  expect(await rest).toBe('told\n')
 })
 
 test('a demo that a signal ends gives the exit code that shells give it', async () => {
