@@ -36,6 +36,7 @@ test('a tarball with what it promises and nothing else has no problems', async (
 
 test.for([
   ['has the tests', { 'package/src/lib/a.test.ts': '' }, 'has a test: src/lib/a.test.ts'],
+  ['has what tests share', { 'package/src/lib/a.testing.ts': '' }, 'has a test: src/lib/a.testing.ts'],
   ['has built tests', { 'package/dist/lib/a.test.d.ts': '' }, 'has a test: dist/lib/a.test.d.ts'],
   ["has a README's example", { 'package/.readme-ips-1.ts': '' }, 'has a leftover: .readme-ips-1.ts'],
   ['has no source map', { 'package/dist/chunk.js': '' }, 'has no source map for dist/chunk.js'],

@@ -34,7 +34,7 @@ export function contentProblems(folder: string): string[] {
   return [
     ...needed.filter((file) => !existsSync(join(folder, file))).map((file) => `lacks ${file}`),
     ...files
-      .filter((file) => isTest(file) || /\.test\.(?:js|d\.ts)/.test(file))
+      .filter((file) => isTest(file) || /\.(?:test|testing)\.(?:js|d\.ts)/.test(file))
       .map((file) => `has a test: ${file}`),
     ...files.filter((file) => /(?:^|[/\\])\.readme-/.test(file)).map((file) => `has a leftover: ${file}`),
     ...files

@@ -62,9 +62,9 @@ export function sourceFiles({ folder }: Package): string[] {
     .toSorted()
 }
 
-/** Whether a source file is a test, and so never leaves the workspace. */
+/** Whether a file is a test (`*.test.ts`) or what tests share (`*.testing.ts`), and so never leaves the workspace. */
 export function isTest(file: string): boolean {
-  return /\.test\.tsx?$/.test(file)
+  return /\.(?:test|testing)\.tsx?$/.test(file)
 }
 
 /** `packages/ips/src/index.ts` for a file of a package: how problems name a place. */
