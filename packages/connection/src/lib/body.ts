@@ -189,7 +189,7 @@ class StreamSource implements BodySource {
   }
 
   async *#each(chunks: AsyncIterable<unknown> | Iterable<unknown>): AsyncGenerator<Uint8Array | string> {
-    const read = async function* (): AsyncGenerator<unknown> {
+    const read = async function* (): AsyncGenerator {
       yield* chunks
     }
     const iterator = read()

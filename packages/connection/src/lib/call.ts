@@ -1,5 +1,5 @@
 import { performance } from 'node:perf_hooks'
-import { type AttemptFailure, type ErrorFacts, HcpError, HcpTimeoutError } from './errors.ts'
+import { type AttemptFailure, type ErrorFacts, type HcpError, HcpTimeoutError } from './errors.ts'
 
 /** One request of the caller over all its tries: its facts, its deadline and its signal. */
 export class Call {

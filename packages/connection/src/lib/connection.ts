@@ -1,7 +1,6 @@
 import { validateHeaderName, validateHeaderValue } from 'node:http'
 import { Readable } from 'node:stream'
 import type { AuthorizationHeaders } from '@hcp/auth'
-import type { Dispatcher } from 'undici'
 import { AnswerBody } from './answer-body.ts'
 import { checkBoolean, checkInteger, checkMilliseconds, checkOptions, checkString } from './arguments.ts'
 import { type Body, type BodySource, bodySource, type OpenBody } from './body.ts'
@@ -630,8 +629,7 @@ export class Connection implements AsyncDisposable {
     if (requestChannel.hasSubscribers) requestChannel.publish(eventOf(call, undefined))
     this.#pool.dispatch(
       {
-        // undici allows any method; its types name the usual ones.
-        method: call.method as Dispatcher.HttpMethod,
+        method: call.method,
         path: plan.path + plan.query,
         headers,
         // undici takes async iterables as well; its types do not say so.

@@ -148,8 +148,8 @@ export class Dialer {
         tcp.off('error', onError)
         secure?.off('error', onError)
         if (outcome instanceof DialFailure) {
-          tcp.on('error', ignore).destroy()
-          secure?.on('error', ignore).destroy()
+          // The TLS socket owns the TCP socket's handle: closing that one under it would crash the process.
+          ;(secure ?? tcp).on('error', ignore).destroy()
         }
         resolve(outcome)
       }

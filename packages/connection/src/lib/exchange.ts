@@ -131,10 +131,10 @@ export class Exchange implements NodeHandler {
       }
       client.lastRequestId = requestId
     }
-    const { call, verifyHash, collectLimit } = this.#options
+    const { call, collectLimit } = this.#options
     this.#status = status
     this.#headers = headers
-    if (verifyHash && call.method === 'GET' && status === 200 && headers['x-hcp-type'] !== 'directory') {
+    if (this.#hashed()) {
       this.#checks = namedHashes(headers)
       if (headers['content-encoding'] === undefined && this.#checks[0] !== undefined) {
         this.#received = new RunningHash([this.#checks[0].scheme])
@@ -193,9 +193,20 @@ export class Exchange implements NodeHandler {
     this.#options.onEnd(this, error)
   }
 
+  /** Whether the answer is a whole object's content, to be compared with its hash. */
+  #hashed(): boolean {
+    const { call, verifyHash } = this.#options
+    return (
+      verifyHash &&
+      call.method === 'GET' &&
+      this.#status === 200 &&
+      this.#headers['x-hcp-type'] !== 'directory'
+    )
+  }
+
   /** What undici cannot check: a body without a length of its own, and the content's hash. */
   #wholeness(): HcpError | undefined {
-    const { call, verifyHash } = this.#options
+    const { call } = this.#options
     const headers = this.#headers
     const received = this.#body?.received ?? 0
     const bodyless = call.method === 'HEAD' || this.#status === 204 || this.#status === 304
@@ -217,8 +228,7 @@ export class Exchange implements NodeHandler {
         )
       }
     }
-    if (!verifyHash || call.method !== 'GET' || this.#status !== 200 || headers['x-hcp-type'] === 'directory')
-      return
+    if (!this.#hashed()) return undefined
     const check = this.#checks[0]
     const actual = check === undefined ? undefined : this.#received?.hex(check.scheme)
     if (check === undefined || actual === undefined) {
@@ -229,7 +239,7 @@ export class Exchange implements NodeHandler {
         call.facts(this.address),
       )
     }
-    if (actual === check.hex) return
+    if (actual === check.hex) return undefined
     return new HcpHashError(
       `The content of ${call.url} has ${check.scheme} ${actual}, but HCP says ${check.hex}`,
       check.hex,

@@ -20,7 +20,7 @@ import {
   Connection,
   type ConnectionOptions,
   FileBody,
-  HcpError,
+  type HcpError,
   HcpProtocolError,
   type HcpResponse,
   HcpSocketError,
@@ -297,8 +297,9 @@ describe('whose answer it is', () => {
 
   test('many callers share one connection and each gets its own object', async () => {
     const echo = { whole: (socket: never, request: { path: string }) => write(socket, request.path) }
-    const write = (socket: { write(bytes: Buffer): void }, path: string): void =>
-      void socket.write(answer(200, {}, path.repeat(1 + (path.length % 7))))
+    const write = (socket: { write(bytes: Buffer): void }, path: string): void => {
+      socket.write(answer(200, {}, path.repeat(1 + (path.length % 7))))
+    }
     await withServer(
       Array.from({ length: 300 }, () => echo) as never,
       async (connection, server) => {
@@ -554,7 +555,7 @@ describe('hashes', () => {
     ['none', 200, {}, 'HCP_HASH'],
     ['the whole object’s hash on a part of it', 206, { 'X-HCP-Hash': right.replace('2C', '3D') }, undefined],
   ])('GET with %s', async (_name, status, headers, code) => {
-    await withServer([reply(status, headers as Record<string, string>, 'hello')], async (connection) => {
+    await withServer([reply(status, headers, 'hello')], async (connection) => {
       const response = await connection.get('/rest/a', { verifyHash: true })
       if (code === undefined) expect(await response.text()).toBe('hello')
       else expect(await failure(response.body.toArray())).toMatchObject({ code })

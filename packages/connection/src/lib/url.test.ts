@@ -1,4 +1,4 @@
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { requestPath, requestQuery } from './url.ts'
 
@@ -24,7 +24,8 @@ describe('a path given as text is percent-encoded once per segment', () => {
   test('decoding the segments gives the text back, for any text', () => {
     const segment = fc
       .string({ unit: 'grapheme', minLength: 1 })
-      .filter((text) => !/[/\u0000-\u001f\u007f]/.test(text) && text !== '.' && text !== '..')
+      // A letter of the category "control" is refused as text; the table below has the cases.
+      .filter((text) => !/[/\p{Cc}]/u.test(text) && text !== '.' && text !== '..')
     fc.assert(
       fc.property(fc.array(segment, { minLength: 1 }), (segments) => {
         // A segment that reads `%2e` is a name as text, though it would be a dot segment as encoded.
