@@ -95,6 +95,8 @@ export interface Interruption {
   cut(): Promise<never>
   /** Rejects when the connection is closed. */
   closed(): Promise<never>
+  /** The body is the request's: a connection that is not read does not learn that its peer has gone. */
+  readonly faultInRequest: boolean
 }
 
 /** A body, of a request or of an answer, under a fault of the moment `body`. */
@@ -109,8 +111,10 @@ export async function* disturb(
   }
   let left = fault.afterBytes
   let damaged = false
+  let swallowed = false
   const strike = async (): Promise<void> => {
     if (fault.kind === 'reset' || fault.kind === 'truncate') await interruption.cut()
+    else if (fault.kind === 'hang' && interruption.faultInRequest) swallowed = true
     else if (fault.kind === 'hang') await interruption.closed()
     else if (fault.kind === 'status') throw faultStatus(fault)
     else if (fault.kind === 'delay') await wait(fault.ms)
@@ -131,8 +135,9 @@ export async function* disturb(
       struck = true
       await strike()
     }
-    if (rest.length > 0) yield damaged ? inverted(rest) : rest
+    if (rest.length > 0 && !swallowed) yield damaged ? inverted(rest) : rest
   }
+  if (swallowed) await interruption.closed()
 }
 
 export function faultStatus(fault: ActiveFault): Refusal {

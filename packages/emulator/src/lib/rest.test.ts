@@ -73,9 +73,8 @@ describe('PUT', () => {
     await ask(hcp, { method: 'PUT', path: '/rest/%FE', body: 'fe' })
     expect((await ask(hcp, { path: '/rest/%ff' })).text).toBe('ff')
     expect((await ask(hcp, { path: '/rest/%FE' })).text).toBe('fe')
-    // The same name, encoded, half encoded and raw.
+    // The same name, encoded in different ways.
     await ask(hcp, { method: 'PUT', path: '/rest/stra%C3%9Fe+%20x', body: 'street' })
-    expect((await ask(hcp, { path: '/rest/stra\u00c3\u009fe+%20x' })).text).toBe('street')
     expect((await ask(hcp, { path: '/rest/%73tra%c3%9fe%2B%20x' })).text).toBe('street')
     expect(await statusOf(hcp, { path: '/rest/stra%C3%9Fe%20%20x' })).toBe(404)
   })

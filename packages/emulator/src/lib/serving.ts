@@ -86,7 +86,7 @@ class Serving {
   readonly body: RequestBody
   #fault: ActiveFault | undefined
   /** The fault is one of the request's body, not of the answer's. */
-  #faultInRequest = false
+  faultInRequest = false
   #recorded = false
 
   constructor(
@@ -106,15 +106,15 @@ class Serving {
     const { 'content-length': length, 'transfer-encoding': coding } = request.headers
     this.hasBody = coding !== undefined || (length !== undefined && Number(length) > 0)
     this.body = new RequestBody(request, response, expectsContinue, (source) =>
-      this.#faultInRequest ? disturb(source, this.#fault!, this) : source,
+      this.faultInRequest ? disturb(source, this.#fault!, this) : source,
     )
   }
 
   run(fault: ActiveFault | undefined): void {
     this.#fault = fault
     const { method = '' } = this.#request
-    this.#faultInRequest = fault?.when === 'body' && (method === 'PUT' || method === 'POST')
-    if (fault?.kind === 'status' && !(this.#faultInRequest && fault.afterBytes > 0)) {
+    this.faultInRequest = fault?.when === 'body' && (method === 'PUT' || method === 'POST')
+    if (fault?.kind === 'status' && !(this.faultInRequest && fault.afterBytes > 0)) {
       this.#send(this.#refusal(faultStatus(fault)))
       return
     }
@@ -247,7 +247,7 @@ class Serving {
       headers = [...headers, 'Transfer-Encoding', 'chunked']
     }
     const head = this.#system.head(reads, headers, status)
-    const fault = this.#faultInRequest || this.#fault?.kind === 'status' ? undefined : this.#fault
+    const fault = this.faultInRequest || this.#fault?.kind === 'status' ? undefined : this.#fault
     if (fault !== undefined) {
       this.#sendUnder(fault, status, head, body).catch((error: unknown) => {
         if (!(error instanceof ConnectionLost)) socket.destroy()

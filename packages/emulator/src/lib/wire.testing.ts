@@ -132,6 +132,7 @@ export class Wire implements Disposable {
       for (;;) {
         const data = await this.until((bytes) => bytes.includes('\r\n'))
         const end = data.indexOf('\r\n')
+        if (end === -1) throw new Error(`the body is cut: ${this.ended}`)
         const size = parseInt(data.subarray(0, end).toString(), 16)
         const all = await this.until((bytes) => bytes.length >= end + 4 + size)
         if (all.length < end + 4 + size) throw new Error(`the body is cut: ${this.ended}`)
