@@ -38,6 +38,8 @@ describe('a Target says what is wrong with its arguments', () => {
     ['n.test', { circle: {} }, TypeError, 'circle must be a Circle'],
     ['n.test', { cache: 1 }, TypeError, 'cache'],
     ['n.test', { circle: new Circle('n.test'), cache: true }, TypeError, 'belong to the circle'],
+    ['n.test', { addresses: [] }, RangeError, 'at least one'],
+    ['n.test', { addresses: ['node1.test'] }, RangeError, 'is no IP address'],
     ['n.test', { nameServers: ['not an address'] }, Error, 'name server'],
   ])('%j, row %#', (fqdn, options, kind, words) => {
     const make = (): Target => new Target(fqdn as string, { authorization, ...options } as never)

@@ -385,8 +385,12 @@ export class Connection implements AsyncDisposable {
     const { circle } = this.target
     const { status } = response
     const after = retryAfter(response.header('retry-after'))
-    if (status === 503) circle.failed(response.address, after === undefined ? {} : { retryAfter: after })
-    else circle.succeeded(response.address)
+    if (status === 503) {
+      circle.failed(
+        response.address,
+        after === undefined ? {} : { retryAfter: Math.min(after, retry.maxRetryAfter) },
+      )
+    } else circle.succeeded(response.address)
 
     const refused = doubt.raised && (status === 409 || status === 412)
     const repeatable = refused || (isPassing(status) && this.#mayRepeat(plan, status))

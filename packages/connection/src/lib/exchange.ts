@@ -304,6 +304,8 @@ export class Exchange implements NodeHandler {
         )
     }
     if (
+      // Lengths in the head that contradict each other; in the body it would be a body cut short.
+      (code === 'UND_ERR_RES_CONTENT_LENGTH_MISMATCH' && this.#body === undefined) ||
       error.name === 'HTTPParserError' ||
       error.message === 'bad response' ||
       error.message === 'bad upgrade'

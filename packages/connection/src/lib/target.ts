@@ -47,6 +47,8 @@ export interface TargetOptions {
   readonly port?: number
   /** TLS on or off, and its settings. Default: on, except on ports 80 and 8888. */
   readonly tls?: boolean | TlsOptions
+  /** The nodes' addresses, where no name server knows them; certificates are still checked for the name. Default: ask DNS. */
+  readonly addresses?: readonly string[]
   /** Name servers to ask, `address` or `address:port`. Default: the system's. */
   readonly nameServers?: readonly string[]
   /** Resolve through the system resolver, which may cache and reads the hosts file. Default false: past every cache. */
@@ -61,6 +63,7 @@ const known: ReadonlySet<string> = new Set([
   'authorization',
   'port',
   'tls',
+  'addresses',
   'nameServers',
   'cache',
   'family',
@@ -120,7 +123,7 @@ export class Target implements Disposable, AsyncDisposable {
     const name = checkString('fqdn', fqdn)
     if (options === undefined) throw new TypeError('Target: options with an authorization are required')
     checkOptions('Target', options, known)
-    const { authorization, port = Port.https, tls, circle, nameServers, cache, family } = options
+    const { authorization, port = Port.https, tls, circle, addresses, nameServers, cache, family } = options
     if (typeof authorization?.headers !== 'function') {
       throw new TypeError(
         'authorization must be an object of @hcp/auth; new AnonymousAuthorization() sends none',
@@ -132,8 +135,9 @@ export class Target implements Disposable, AsyncDisposable {
     if (circle !== undefined && !(typeof circle === 'object' && typeof circle?.next === 'function')) {
       throw new TypeError('circle must be a Circle of @hcp/ips')
     }
-    if (circle !== undefined && (nameServers !== undefined || cache !== undefined || family !== undefined)) {
-      throw new TypeError('nameServers, cache and family belong to the circle when one is given')
+    const ringSettings = [addresses, nameServers, cache, family]
+    if (circle !== undefined && ringSettings.some((setting) => setting !== undefined)) {
+      throw new TypeError('addresses, nameServers, cache and family belong to the circle when one is given')
     }
     const wanted = tls ?? (port !== Port.http && port !== Port.search)
     this.#tls = wanted === false ? undefined : tlsSettings(this.fqdn, wanted === true ? {} : wanted)
@@ -142,13 +146,14 @@ export class Target implements Disposable, AsyncDisposable {
     this.circle =
       circle ??
       new Circle(this.fqdn, {
-        ...(nameServers === undefined ? {} : { nameServers }),
-        ...(cache === undefined ? {} : { cache: checkBoolean('cache', cache) }),
-        ...(family === undefined ? {} : { family }),
+        addresses,
+        nameServers,
+        cache: cache === undefined ? undefined : checkBoolean('cache', cache),
+        family,
       })
   }
 
-  /** The nodes' addresses as last resolved; empty before the first use. */
+  /** The nodes' addresses as given or last resolved; empty before the first use. */
   get addresses(): readonly string[] {
     return this.circle.addresses
   }

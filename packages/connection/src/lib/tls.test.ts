@@ -87,6 +87,18 @@ describe('who is believed', () => {
       }
     },
   )
+  test('nodes that are given by address are believed by name as well', async () => {
+    const target = new Target('n1.m.hcp1.test', {
+      port: hcp.ports.https,
+      addresses: hcp.nodes,
+      authorization,
+      tls: { ca: hcp.ca },
+    })
+    const connection = new Connection(target)
+    expect((await connection.head('/rest')).status).toBe(200)
+    await connection.close()
+    target.close()
+  })
   test('the certificate covers every namespace of the tenant', async () => {
     expect(await ask({ ca: hcp.ca }, 'n2.m.hcp1.test')).toBe(200)
     expect(new X509Certificate(hcp.ca).ca).toBe(true)

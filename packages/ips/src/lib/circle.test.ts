@@ -444,3 +444,18 @@ test('a name server that goes and comes back costs nothing but the refreshes mea
   expect(await circle.refresh()).toEqual(['127.0.0.2'])
   expect(server.asked).toHaveLength(1)
 })
+
+test('addresses that are given are handed out in turn, and nobody is asked', async () => {
+  const given = ['192.0.2.1', '192.0.2.2', '2001:db8::1']
+  const circle = new Circle('n1.t1.hcp1.test', { addresses: given, nameServers: ['127.0.0.1:9'] })
+  const handedOut = given.map(() => circle.next())
+  expect(new Set(handedOut)).toEqual(new Set(given))
+  expect(new Set(await circle.refresh())).toEqual(new Set(given))
+  circle.failed('192.0.2.1')
+  expect([circle.next(), circle.next(), circle.next()]).not.toContain('192.0.2.1')
+  circle.close()
+})
+
+test.each([[[]], [['node1']], ['192.0.2.1'], [[7]]])('addresses %j are refused', (addresses) => {
+  expect(() => new Circle('n1.t1.hcp1.test', { addresses: addresses as never })).toThrow(/addresses/)
+})

@@ -17,6 +17,8 @@ import {
 import { abortable, keepAlive } from './waiting.ts'
 
 export interface CircleOptions extends LookupOptions {
+  /** These addresses instead of asking for the name: for nodes that no name server knows. They are never refreshed. */
+  readonly addresses?: readonly string[] | undefined
   /**
    * Seconds for which a list is kept at least, however short its TTL; also the wait after a failed refresh,
    * doubled with each further one (then at least 1 s). Default 5.
@@ -59,6 +61,7 @@ export interface FailedOptions {
 
 const CIRCLE_OPTIONS: readonly string[] = [
   ...LOOKUP_OPTIONS,
+  'addresses',
   'minTtl',
   'maxTtl',
   'failureBackoff',
@@ -102,6 +105,8 @@ export class Circle implements AsyncIterable<string>, Disposable, AsyncDisposabl
   readonly #now: () => number
   readonly #ring: Ring
   readonly #closing = new AbortController()
+  /** The addresses were given, or the name is one: there is nothing to ask for. */
+  #fixed = false
   #refreshing: Promise<readonly string[]> | undefined
   #refreshAt = 0
   #failedRefreshes = 0
@@ -115,6 +120,7 @@ export class Circle implements AsyncIterable<string>, Disposable, AsyncDisposabl
   constructor(fqdn: string, options: CircleOptions = {}) {
     checkOptions(options, CIRCLE_OPTIONS)
     const {
+      addresses,
       minTtl = 5,
       maxTtl = Math.max(300, minTtl),
       failureBackoff = 1000,
@@ -137,8 +143,10 @@ export class Circle implements AsyncIterable<string>, Disposable, AsyncDisposabl
     this.#maxTtl = maxTtl
     this.#now = now
     this.#ring = new Ring({ firstSkip: failureBackoff, longestSkip: maxFailureBackoff, random })
-    if (this.#name.literal) {
-      this.#ring.replace([this.#name.ascii])
+    const fixed = addresses === undefined ? undefined : checkAddresses(addresses)
+    if (fixed !== undefined || this.#name.literal) {
+      this.#fixed = true
+      this.#ring.replace(fixed ?? [this.#name.ascii])
       this.#refreshAt = Infinity
     }
     this.lookup = circleLookup(this.#name.ascii, (family) => this.#all(family))
@@ -259,12 +267,13 @@ export class Circle implements AsyncIterable<string>, Disposable, AsyncDisposabl
   }
 
   async #load(): Promise<readonly string[]> {
+    if (this.#fixed) return this.#ring.addresses
     try {
       const { signal } = this.#closing
       const { ips, ttl = UNKNOWN_TTL } = await resolve(this.fqdn, this.#name, this.#settings, signal)
       this.#ring.replace(ips)
       this.#failedRefreshes = 0
-      const seconds = this.#name.literal ? Infinity : Math.min(this.#maxTtl, Math.max(this.#minTtl, ttl))
+      const seconds = Math.min(this.#maxTtl, Math.max(this.#minTtl, ttl))
       this.#refreshAt = this.#now() + seconds * 1000
       return this.#ring.addresses
     } catch (error) {
@@ -274,6 +283,16 @@ export class Circle implements AsyncIterable<string>, Disposable, AsyncDisposabl
       throw error
     }
   }
+}
+
+function checkAddresses(addresses: readonly string[]): readonly string[] {
+  if (!Array.isArray(addresses)) throw new TypeError('addresses must be a list of IP addresses')
+  if (addresses.length === 0) throw new RangeError('addresses must name at least one IP address')
+  for (const address of addresses) {
+    if (typeof address !== 'string') throw new TypeError('addresses must be a list of IP addresses')
+    if (isIP(address) === 0) throw new RangeError(`addresses: ${JSON.stringify(address)} is no IP address`)
+  }
+  return addresses
 }
 
 function checkNextOptions(options: NextOptions): void {
