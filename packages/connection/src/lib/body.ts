@@ -188,28 +188,35 @@ class StreamSource implements BodySource {
     return stream
   }
 
-  async *#each(chunks: AsyncIterable<unknown> | Iterable<unknown>): AsyncGenerator<Uint8Array | string> {
-    const read = async function* (): AsyncGenerator {
-      yield* chunks
+  /** The caller's iterable, with its errors remembered and its pieces checked. Little between it and the socket: it may be large. */
+  #each(chunks: AsyncIterable<unknown> | Iterable<unknown>): AsyncIterable<Uint8Array | string> {
+    const iterator = Symbol.asyncIterator in chunks ? chunks[Symbol.asyncIterator]() : chunks[Symbol.iterator]()
+    const failed = (error: unknown): never => {
+      this.#fault = error instanceof Error ? error : new Error(String(error))
+      throw this.#fault
     }
-    const iterator = read()
-    try {
-      for (;;) {
-        let next: IteratorResult<unknown>
-        try {
-          next = await iterator.next()
-          if (next.done !== true && typeof next.value !== 'string' && !(next.value instanceof Uint8Array)) {
-            throw new TypeError(`a piece of the body must be bytes or a string, not ${typeof next.value}`)
-          }
-        } catch (error) {
-          this.#fault = error instanceof Error ? error : new Error(String(error))
-          throw this.#fault
-        }
-        if (next.done === true) return
-        yield next.value as Uint8Array | string
+    const checked = (result: IteratorResult<unknown>): IteratorResult<Uint8Array | string> => {
+      if (result.done === true) return { done: true, value: undefined }
+      const { value } = result
+      if (value instanceof Uint8Array || typeof value === 'string') return { done: false, value }
+      return failed(new TypeError(`a piece of the body must be bytes or a string, not ${typeof value}`))
+    }
+    const next = (): Promise<IteratorResult<Uint8Array | string>> => {
+      try {
+        const result = iterator.next()
+        return result instanceof Promise ? result.then(checked, failed) : Promise.resolve(result).then(checked)
+      } catch (error) {
+        return Promise.reject(error).catch(failed)
       }
-    } finally {
-      await iterator.return(undefined)
+    }
+    return {
+      [Symbol.asyncIterator]: () => ({
+        next,
+        return: async () => {
+          await iterator.return?.()
+          return { done: true, value: undefined }
+        },
+      }),
     }
   }
 }
