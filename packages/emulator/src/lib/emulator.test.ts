@@ -95,7 +95,7 @@ describe('the replica', () => {
   const get = (path: string, method = 'GET'): Promise<number> =>
     new Promise((resolve, reject) => {
       const { nodes, ports } = hcp.ready.replica!
-      const socket = connect(ports.http, nodes[0]!)
+      const socket = connect(ports.http, nodes[0])
       const authorization = credentials('n', 'n01')
       socket.write(
         `${method} ${path} HTTP/1.1\r\nHost: ${host}\r\nAuthorization: ${authorization}\r\nContent-Length: 0\r\n\r\n`,

@@ -46,7 +46,7 @@ async function staysSilent(wire: Wire): Promise<void> {
 
 function refused(node: number): Promise<string | undefined> {
   return new Promise((resolve) => {
-    const socket = connect(hcp.ports.http, hcp.nodes[node - 1]!)
+    const socket = connect(hcp.ports.http, hcp.nodes[node - 1])
     socket.once('error', (error: NodeJS.ErrnoException) => resolve(error.code))
     socket.once('connect', () => {
       socket.destroy()
@@ -76,7 +76,7 @@ describe('at connect', () => {
 
   test('reset: the connection is reset', async () => {
     hcp.addFault({ kind: 'reset', when: 'connect' })
-    const socket = connect(hcp.ports.http, hcp.nodes[0]!)
+    const socket = connect(hcp.ports.http, hcp.nodes[0])
     using wire = new Wire(socket)
     await wire.rest()
     expect(wire.ended).toBe('reset')

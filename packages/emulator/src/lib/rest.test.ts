@@ -180,7 +180,7 @@ describe('PUT', () => {
 })
 
 describe('GET', () => {
-  test.each<[string, number, string, string?]>([
+  test.each<[string, number, string, string | undefined]>([
     ['bytes=0-4', 206, '01234', 'bytes 0-4/10'],
     ['bytes=3-3', 206, '3', 'bytes 3-3/10'],
     ['bytes=7-', 206, '789', 'bytes 7-9/10'],

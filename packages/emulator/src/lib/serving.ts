@@ -272,7 +272,7 @@ class Serving {
     } else if (Buffer.isBuffer(body)) {
       this.#record(status, body.length)
       // As a string it goes out in one piece with the head, which is cheaper than two buffers.
-      if (body.length <= 16_384) response.end(body.latin1Slice(), 'latin1')
+      if (body.length <= 16_384) response.end(body.toString('latin1'), 'latin1')
       else response.end(body)
     } else {
       const record = this.#record(status)

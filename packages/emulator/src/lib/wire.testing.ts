@@ -57,7 +57,7 @@ export function requestBytes(request: WireRequest): Buffer {
 /** A connection that sends what it is told and shows exactly what comes back. */
 export class Wire implements Disposable {
   readonly socket: Socket
-  #data = Buffer.alloc(0)
+  #data: Buffer = Buffer.alloc(0)
   #wake: (() => void) | undefined
   /** How the other side ended: it closed, or it reset. */
   ended: 'end' | 'reset' | undefined
