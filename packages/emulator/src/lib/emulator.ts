@@ -78,6 +78,8 @@ export interface SystemSummary {
   /** Path of the certificate authority's PEM file. */
   readonly caFile: string
   readonly tenants: readonly TenantSummary[]
+  /** Only where the nodes have to share one address: the ports of each. `ports` are the first one's. */
+  readonly nodePorts?: readonly Pick<EmulatorPorts, 'http' | 'https' | 'mapi'>[]
 }
 
 /** The line that the command prints when it is ready. */
@@ -252,6 +254,7 @@ export class Emulator implements AsyncDisposable {
     }))
     const [primary, replica] = parts.clusters.map((cluster): SystemSummary => {
       const { http, https, mapi } = cluster.ports
+      const shared = cluster.nodes.length > 1 && cluster.nodes[0]!.address === cluster.nodes[1]!.address
       return {
         domain: cluster.system.domain,
         nodes: cluster.nodes.map((node) => node.address),
@@ -259,6 +262,7 @@ export class Emulator implements AsyncDisposable {
         dns: `${settings.address}:${dns.port}`,
         caFile,
         tenants,
+        ...(shared ? { nodePorts: cluster.nodes.map((node) => ({ ...node.ports })) } : {}),
       }
     })
     this.ready = { ready: true, ...primary!, replica: replica ?? null }

@@ -86,8 +86,8 @@ export class Namespace {
   readonly anonymous: ReadonlySet<Permission>
   readonly authenticated: ReadonlySet<Permission>
   readonly root: Directory = directory(0)
-  /** Paths with a PUT in progress, and how many. */
-  readonly writing: Map<string, number> = new Map()
+  /** Paths with a PUT in progress: how many, and the highest id that one of them has. */
+  readonly writing: Map<string, { count: number; lastId: number }> = new Map()
   usedBytes = 0
   objectCount = 0
   customMetadataObjectCount = 0
@@ -131,11 +131,23 @@ export class Namespace {
     }
   }
 
-  /** An id for a version made now: above all that the object has. */
+  /** An id for a version that begins now: above all that the object has, or that are on their way to it. */
   nextVersionId(path: string, now: number): number {
     const entry = this.find(path)
     const last = entry?.kind === 'object' ? (entry.versions.at(-1)?.id ?? 0) : 0
-    return Math.max(now * 64 + 1, last + 1)
+    return Math.max(now * 64 + 1, last + 1, (this.writing.get(path)?.lastId ?? 0) + 1)
+  }
+
+  /** Notes a PUT that begins, and gives what notes its end. */
+  reserve(path: string, id: number): () => void {
+    const writing = this.writing.get(path) ?? { count: 0, lastId: 0 }
+    writing.count += 1
+    writing.lastId = id
+    this.writing.set(path, writing)
+    return () => {
+      writing.count -= 1
+      if (writing.count === 0) this.writing.delete(path)
+    }
   }
 
   /** Carries a change out and says which data nobody refers to any more. */

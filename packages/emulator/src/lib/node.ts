@@ -141,7 +141,7 @@ export class ClusterNode {
     return new Promise((resolve, reject) => {
       const options = { allowHalfOpen: true, pauseOnConnect: true, noDelay: true }
       const listener = createServer(options, (socket) => this.#accept(socket, door))
-      listener.once('error', reject)
+      listener.on('error', reject)
       listener.listen({ port, host: this.address, backlog: 1024, exclusive: true }, () => {
         if (this.#up && !this.#refusing) this.#listeners.set(door, listener)
         else listener.close()

@@ -44,7 +44,8 @@ export async function putObject(exchange: Exchange, whole: boolean): Promise<Ans
   checkOverwrite(namespace, before, arrived)
   const room = roomFor(namespace, body.announced ?? 0)
 
-  const release = reserve(namespace, path)
+  const id = namespace.nextVersionId(path, arrived)
+  const release = namespace.reserve(path, id)
   const written: Blob[] = []
   try {
     const sized = encoding === undefined && body.announced !== undefined
@@ -53,7 +54,7 @@ export async function putObject(exchange: Exchange, whole: boolean): Promise<Ans
     let refused: Refusal | undefined
     if (dataSize === undefined) {
       const data = await store(exchange, source, written)
-      version = newVersion(exchange, before, settings, data, [])
+      version = newVersion(exchange, id, before, settings, data, [])
     } else {
       const parts = splitAt(source, dataSize)
       const data = await store(exchange, parts.first, written)
@@ -62,10 +63,12 @@ export async function putObject(exchange: Exchange, whole: boolean): Promise<Ans
       refused = await checkAnnotation(exchange, name, annotation)
       version = refused
         ? {
-            ...newVersion(exchange, before, settings, await leftover(exchange, written), []),
+            ...newVersion(exchange, id, before, settings, await leftover(exchange, written), []),
             leftBehind: true,
           }
-        : newVersion(exchange, before, settings, data, [{ name, blob: annotation, change: seconds(arrived) }])
+        : newVersion(exchange, id, before, settings, data, [
+            { name, blob: annotation, change: seconds(arrived) },
+          ])
     }
     // Others may have been faster with a directory, or with this very name, since the first look.
     const now = checkName(namespace, path)
@@ -154,15 +157,6 @@ function checkAcl(query: Query): void {
   throw new Refusal(400, 'Access control lists are not enabled for this namespace.')
 }
 
-function reserve(namespace: Namespace, path: string): () => void {
-  namespace.writing.set(path, (namespace.writing.get(path) ?? 0) + 1)
-  return () => {
-    const left = namespace.writing.get(path)! - 1
-    if (left === 0) namespace.writing.delete(path)
-    else namespace.writing.set(path, left)
-  }
-}
-
 async function store(exchange: Exchange, source: AsyncIterable<Buffer>, written: Blob[]): Promise<Blob> {
   const { hashScheme } = exchange.namespace.settings
   const blob = await exchange.system.blobs.write(source, { hashScheme })
@@ -221,6 +215,7 @@ function splitAt(
 
 function newVersion(
   exchange: Exchange,
+  id: number,
   before: Version | undefined,
   settings: Settings,
   data: Blob,
@@ -228,7 +223,6 @@ function newVersion(
 ): Version {
   const { namespace, system, caller, target, headers } = exchange
   const now = system.now()
-  const id = namespace.nextVersionId(target.path, now)
   const defaults = namespace.settings
   const parent = before?.leftBehind ? undefined : before
   const retention =
@@ -424,6 +418,7 @@ async function deleteCurrent(
 ): Promise<void> {
   const { path } = target
   const current = currentOf(entry)
+  if (namespace.writing.has(path)) throw new Refusal(409, 'The object is being written.')
   if (purge) {
     for (const version of entry.versions)
       if (version.marker === undefined) checkDeletable(version, privileged, now)

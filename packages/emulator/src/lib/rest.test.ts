@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Emulator } from './emulator.ts'
 import { startEmulator } from './emulator.ts'
 import type { WireRequest } from './wire.testing.ts'
-import { ask, credentials, statusOf } from './wire.testing.ts'
+import { ask, credentials, requestBytes, statusOf, Wire } from './wire.testing.ts'
 
 const n2 = 'n2.m.hcp1.test'
 const day = 86_400
@@ -377,6 +377,24 @@ describe('versions', () => {
     expect(await statusOf(hcp, { path: `${path}?version=${one}`, host: n2 })).toBe(404)
     expect(await statusOf(hcp, { method: 'DELETE', path: `${path}?purge=true`, host: n2 })).toBe(200)
     expect(await statusOf(hcp, { path: `${path}?version=${two}`, host: n2 })).toBe(404)
+  })
+
+  test('are numbered as they arrive, whichever is complete first, and no DELETE comes between', async () => {
+    const path = await fresh('zero', '', n2)
+    const head = { method: 'PUT', path, host: n2, headers: { 'Content-Length': '3' } }
+    using first = await Wire.to(hcp)
+    first.socket.write(requestBytes({ ...head, body: 'on' }))
+    // Another request is answered: the first has been read by then.
+    await expect.poll(() => statusOf(hcp, { method: 'DELETE', path, host: n2 })).toBe(409)
+    const second = await ask(hcp, { method: 'PUT', path, host: n2, body: 'two' })
+    expect((await ask(hcp, { path, host: n2 })).text).toBe('two')
+    first.socket.write('e')
+    const answer = await first.answer()
+    expect(Number(answer.headers['x-hcp-versionid'])).toBeLessThan(Number(second.headers['x-hcp-versionid']))
+    expect((await ask(hcp, { path, host: n2 })).text).toBe('two')
+    expect(
+      (await ask(hcp, { path: `${path}?version=${answer.headers['x-hcp-versionid']}`, host: n2 })).text,
+    ).toBe('one')
   })
 
   test('a new version has the settings and annotations of the one before', async () => {

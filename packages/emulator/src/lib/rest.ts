@@ -86,7 +86,7 @@ function read(exchange: Exchange): Answer {
 
 function put(exchange: Exchange): Answer | Promise<Answer> {
   if (exchange.headers['x-hcp-copysource'] !== undefined) {
-    throw new Refusal(500, 'This release of the emulator does not play copies.')
+    throw new Refusal(501, 'This release of the emulator does not play copies.')
   }
   return exchange.target.slash ? putDirectory(exchange) : putObject(exchange, false)
 }
