@@ -224,6 +224,21 @@ export class Namespace {
     return this.#unshared(freed, change.path)
   }
 
+  /**
+   * What takes a change back that cannot be kept, as the journal's disk is full. A removal is not taken back: nobody was
+   * told that it happened, and at the next start it has not.
+   */
+  inverse(change: Change): Change | undefined {
+    const { op, path } = change
+    if (op === 'put' || op === 'replace') {
+      return { op: 'remove-version', path, id: change.version.id, at: change.version.change }
+    }
+    const entry = op === 'update' ? this.find(path) : undefined
+    if (op !== 'update' || entry?.kind !== 'object') return undefined
+    const version = entry.versions.find(({ id }) => id === change.version.id)
+    return version && { op: 'update', path, version }
+  }
+
   /** The changes that lead from nothing to the present content. */
   *snapshot(): Generator<Change> {
     yield* snapshotOf(this.root, '')

@@ -4,24 +4,18 @@ import type { Answer, Exchange } from './answer.ts'
 import { need } from './answer.ts'
 import { annotationName, checkAnnotation } from './annotations.ts'
 import type { Blob } from './blob-store.ts'
-import { maximumAnnotationSize, maximumFormSize, maximumObjectSize } from './choices.ts'
+import { maximumAnnotationSize, maximumObjectSize } from './choices.ts'
 import { checkConditions, hasConditions } from './conditions.ts'
 import { contentTypeOf } from './content-types.ts'
-import type { Annotation, Directory, Namespace, StoredObject, Version } from './namespace.ts'
-import { currentOf, isEmpty } from './namespace.ts'
+import type { Annotation, Namespace, Version } from './namespace.ts'
+import { currentOf } from './namespace.ts'
+import type { Settings } from './object-settings.ts'
+import { readSettings } from './object-settings.ts'
 import { Refusal } from './refusal.ts'
 import type { Query } from './request-target.ts'
-import { booleanParameter, decodeText, encodeBytes, parseQuery } from './request-target.ts'
+import { encodeBytes } from './request-target.ts'
 import type { Retention } from './retention.ts'
-import { checkRetentionChange, isUnderRetention, parseRetention } from './retention.ts'
-
-/** System metadata as a request sets it; what is missing stays or comes from the namespace. */
-interface Settings {
-  readonly retention: Retention | undefined
-  readonly hold: boolean | undefined
-  readonly shred: boolean | undefined
-  readonly index: boolean | undefined
-}
+import { isUnderRetention, parseRetention } from './retention.ts'
 
 /** PUT of an object or of a version of it, with `whole` also of one annotation. */
 export async function putObject(exchange: Exchange, whole: boolean): Promise<Answer> {
@@ -258,207 +252,7 @@ function defaultRetention({ namespace }: Exchange, now: number): Retention {
   return found.retention > 0 && found.retention * 1000 <= now ? { ...found, retention: 0 } : found
 }
 
-function readSettings({ namespace }: Exchange, query: Query, now: number, current?: Version): Settings {
-  const retention = query.get('retention')
-  return {
-    retention:
-      retention === undefined
-        ? undefined
-        : parseRetention(decodeText(retention, 'plus'), namespace.settings, now, current),
-    hold: booleanParameter(query, 'hold'),
-    shred: booleanParameter(query, 'shred'),
-    index: booleanParameter(query, 'index'),
-  }
-}
-
 /** Annotations change on the second. */
-export function seconds(milliseconds: number): number {
+function seconds(milliseconds: number): number {
   return Math.floor(milliseconds / 1000) * 1000
-}
-
-const changeable = new Set([
-  'retention',
-  'hold',
-  'label_hold',
-  'label-hold',
-  'index',
-  'shred',
-  'owner',
-  'domain',
-])
-
-/** POST: changes an object's system metadata; parameters come as form body or as query. */
-export async function postObject(exchange: Exchange): Promise<Answer> {
-  const { namespace, target, system } = exchange
-  need(exchange, 'write')
-  const query = new Map([...target.query, ...(await form(exchange))])
-  for (const name of query.keys()) {
-    if (!changeable.has(name)) throw new Refusal(400, `The parameter ${name} is not valid for this request.`)
-  }
-  if (query.has('label_hold') || query.has('label-hold'))
-    throw new Refusal(400, 'Labeled holds are not played.')
-  const now = system.now()
-  const before = namespace.current(target.path)
-  if (before === undefined) throw new Refusal(404)
-  const settings = readSettings(exchange, query, now, before)
-  const { retention, hold, shred, index } = settings
-  if (hold !== undefined && retention !== undefined) {
-    throw new Refusal(400, 'Retention and hold cannot be changed in one request.')
-  }
-  if (hold !== undefined) need(exchange, 'privileged')
-  if (retention !== undefined) checkRetentionChange(before, retention, now)
-  if (shred === false && before.shred) throw new Refusal(400, 'shred cannot be changed from true to false.')
-  const owner = newOwner(exchange, query, before, now)
-  const version: Version = {
-    ...before,
-    change: now,
-    retention: retention?.retention ?? before.retention,
-    retentionClass: retention?.retentionClass ?? before.retentionClass,
-    hold: hold ?? before.hold,
-    shred: shred ?? before.shred,
-    index: index ?? before.index,
-    owner: owner ?? before.owner,
-  }
-  await system.commit(namespace, { op: 'update', path: target.path, version })
-  return { status: 200, headers: [] }
-}
-
-function newOwner(
-  { namespace, tenant, permissions }: Exchange,
-  query: Query,
-  before: Version,
-  now: number,
-): string | undefined {
-  const owner = query.get('owner')
-  const domain = query.get('domain')
-  if (owner === undefined && domain === undefined) return undefined
-  if (!permissions.has('changeOwner')) throw new Refusal(403, 'The permission changeOwner is missing.')
-  if (domain !== undefined && domain !== '') throw new Refusal(400, 'The namespace has no Active Directory.')
-  if (isUnderRetention(before, now) && !namespace.settings.ownerChangeUnderRetention) {
-    throw new Refusal(403, 'The owner of an object under retention cannot be changed.')
-  }
-  const name = decodeText(owner ?? '')
-  const known = name === '' || tenant.accounts.has(name)
-  if (!known) throw new Refusal(400, 'The owner is unknown.')
-  return name
-}
-
-/** The form body of a POST or DELETE. */
-async function form({ headers, body }: Exchange): Promise<Query> {
-  const bytes = await body.buffer(maximumFormSize)
-  const type = headers['content-type']?.split(';')[0]?.trim().toLowerCase()
-  if (bytes.length === 0) return new Map()
-  if (type !== undefined && type !== 'application/x-www-form-urlencoded') {
-    throw new Refusal(400, 'The body must be application/x-www-form-urlencoded.')
-  }
-  return parseQuery(bytes.toString('latin1').trim())
-}
-
-const deletable = new Set(['purge', 'privileged', 'reason', 'version'])
-
-/** DELETE of an object, a version, or an empty directory. */
-export async function deleteObject(exchange: Exchange): Promise<Answer> {
-  const { namespace, target, headers, system } = exchange
-  if (hasConditions(headers)) throw new Refusal(400, 'DELETE takes no conditional headers.')
-  const inBody = await form(exchange)
-  if (inBody.size > 0 && target.query.size > 0) {
-    throw new Refusal(400, 'Parameters come in the query or in the body, not in both.')
-  }
-  const query = inBody.size > 0 ? inBody : target.query
-  for (const name of query.keys()) {
-    if (!deletable.has(name)) throw new Refusal(400, `The parameter ${name} is not valid for this request.`)
-  }
-  const purge = booleanParameter(query, 'purge') ?? false
-  const privileged = booleanParameter(query, 'privileged') ?? false
-  need(exchange, 'delete')
-  if (purge) need(exchange, 'purge')
-  if (privileged) checkPrivileged(exchange, query)
-  const entry = namespace.find(target.path)
-  if (entry === undefined) throw new Refusal(404)
-  const now = system.now()
-  if (entry.kind === 'directory') await deleteDirectory(exchange, entry, now)
-  else if (query.has('version')) await deleteVersion(exchange, entry, query.get('version')!, privileged, now)
-  else await deleteCurrent(exchange, entry, { purge, privileged, now })
-  return { status: 200, headers: [] }
-}
-
-function checkPrivileged(exchange: Exchange, query: Query): void {
-  need(exchange, 'privileged')
-  const reason = decodeText(query.get('reason') ?? '')
-  if (reason.length < 1 || reason.length > 1_024) {
-    throw new Refusal(400, 'A privileged delete needs a reason of 1 to 1,024 characters.')
-  }
-  if (exchange.namespace.settings.retentionMode !== 'enterprise') {
-    throw new Refusal(403, 'Privileged deletes need enterprise mode.')
-  }
-}
-
-async function deleteDirectory(
-  { namespace, target, system }: Exchange,
-  entry: Directory,
-  now: number,
-): Promise<void> {
-  if (entry.deleted) throw new Refusal(404)
-  if (target.path === '') throw new Refusal(403, 'The root directory cannot be deleted.')
-  const inside = `${target.path}/`
-  const busy = [...namespace.writing.keys()].some((path) => path.startsWith(inside))
-  if (busy || !isEmpty(entry)) throw new Refusal(403, 'The directory is not empty.')
-  await system.commit(namespace, { op: 'remove', path: target.path, at: now })
-}
-
-function checkDeletable(version: Version, privileged: boolean, now: number): void {
-  if (version.hold) throw new Refusal(403, 'The object is on hold.')
-  if (!privileged && isUnderRetention(version, now)) throw new Refusal(403, 'The object is under retention.')
-}
-
-async function deleteCurrent(
-  { namespace, target, system }: Exchange,
-  entry: StoredObject,
-  { purge, privileged, now }: { purge: boolean; privileged: boolean; now: number },
-): Promise<void> {
-  const { path } = target
-  const current = currentOf(entry)
-  if (namespace.writing.has(path)) throw new Refusal(409, 'The object is being written.')
-  if (purge) {
-    for (const version of entry.versions)
-      if (version.marker === undefined) checkDeletable(version, privileged, now)
-    await system.commit(namespace, { op: 'remove', path, at: now })
-    return
-  }
-  if (current === undefined) throw new Refusal(404)
-  checkDeletable(current, privileged, now)
-  if (!namespace.settings.versioning) {
-    // Old versions may be there from a time with versioning: they stay, and the one below does not come up again.
-    const change = entry.versions.length === 1 ? { op: 'remove' as const, path, at: now } : undefined
-    if (change !== undefined) {
-      await system.commit(namespace, change)
-      return
-    }
-  }
-  const id = namespace.nextVersionId(path, now)
-  const marker: Version = {
-    ...current,
-    id,
-    marker: true,
-    ingest: Math.floor((id - 1) / 64),
-    change: now,
-    annotations: [],
-  }
-  await system.commit(namespace, { op: 'put', path, version: marker })
-}
-
-async function deleteVersion(
-  { namespace, target, system }: Exchange,
-  entry: StoredObject,
-  text: string,
-  privileged: boolean,
-  now: number,
-): Promise<void> {
-  if (!namespace.settings.versioning) throw new Refusal(400, 'Versioning is off.')
-  const version = entry.versions.find(({ id }) => String(id) === text)
-  if (version === undefined) {
-    throw /^\d+$/.test(text) ? new Refusal(404) : new Refusal(400, 'The version is invalid.')
-  }
-  if (version.marker === undefined) checkDeletable(version, privileged, now)
-  await system.commit(namespace, { op: 'remove-version', path: target.path, id: version.id, at: now })
 }

@@ -2,9 +2,10 @@ import { annotationInfo, deleteAnnotation, putAnnotation, readAnnotation } from 
 import type { Answer, Exchange } from './answer.ts'
 import { onlyParameters } from './answer.ts'
 import { putDirectory, readDirectory } from './directories.ts'
-import { readObject, readWholeObject } from './object-reads.ts'
-import { deleteObject, postObject, putObject } from './object-writes.ts'
-import { acceptsGzip } from './object-reads.ts'
+import { deleteObject } from './object-deletes.ts'
+import { acceptsGzip, readObject, readWholeObject } from './object-reads.ts'
+import { postObject } from './object-settings.ts'
+import { putObject } from './object-writes.ts'
 import { Refusal } from './refusal.ts'
 import { checkPath } from './request-target.ts'
 

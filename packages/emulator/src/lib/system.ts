@@ -155,11 +155,17 @@ export class System implements SystemSurface {
   }
 
   async commit(namespace: Namespace, change: Change): Promise<void> {
+    const undo = this.#journal && namespace.inverse(change)
     // Applied and put in line for the journal in one go, so that both have the changes in the same order.
     const freed = namespace.apply(change)
     const journal = this.#journal
     if (journal !== undefined) {
-      await journal.append({ ns: `${namespace.settings.name}.${namespace.tenant}`, ...change })
+      try {
+        await journal.append({ ns: `${namespace.settings.name}.${namespace.tenant}`, ...change })
+      } catch (error) {
+        if (undo !== undefined) namespace.apply(undo)
+        throw error
+      }
       if (journal.size > this.#compactAt) this.#compact(journal)
     }
     for (const blob of freed) void this.blobs.delete(blob)

@@ -1,0 +1,96 @@
+import * as fc from 'fast-check'
+import { expect, test } from 'vitest'
+import { defaultConfig } from './config.ts'
+import type { Change, Version } from './namespace.ts'
+import { Namespace } from './namespace.ts'
+
+const settings = defaultConfig().tenants[0]!.namespaces[1]!
+
+function version(id: number, annotations: readonly string[] = []): Version {
+  const blob = (name: string): Version['data'] => ({ id: name, size: name.length, md5: '', hash: '' })
+  return {
+    id,
+    data: blob(`data${id}`),
+    ingest: id,
+    change: id,
+    retention: 0,
+    retentionClass: '',
+    hold: false,
+    shred: false,
+    index: true,
+    dpl: 2,
+    owner: '',
+    domain: '',
+    contentType: '',
+    annotations: annotations.map((name) => ({ name, blob: blob(name), change: id })),
+  }
+}
+
+const path = fc.constantFrom('a', 'b', 'd/a', 'd/e/a')
+const id = fc.integer({ min: 1, max: 4 })
+const made = fc
+  .tuple(id, fc.array(fc.constantFrom('x', 'y'), { maxLength: 2 }), fc.boolean())
+  .map(([number, names, marker]): Version => {
+    const plain = version(number, marker ? [] : [...new Set(names)])
+    return marker ? { ...plain, marker: true } : plain
+  })
+const change: fc.Arbitrary<Change> = fc.oneof(
+  fc.record({ op: fc.constantFrom('put', 'replace', 'update'), path, version: made }),
+  fc.record({ op: fc.constant('remove'), path, at: id }),
+  fc.record({ op: fc.constant('remove-version'), path, id, at: id }),
+  fc.record({ op: fc.constant('directory'), path: fc.constantFrom('d', 'd/e', 'f'), at: id }),
+) as fc.Arbitrary<Change>
+
+const all = (namespace: Namespace): Change[] => [...namespace.snapshot()]
+function counts({
+  usedBytes,
+  objectCount,
+  customMetadataObjectBytes,
+  customMetadataObjectCount,
+}: Namespace): number[] {
+  return [usedBytes, objectCount, customMetadataObjectBytes, customMetadataObjectCount]
+}
+
+test('a snapshot leads to the same content and the same counts', () => {
+  fc.assert(
+    fc.property(fc.array(change), (changes) => {
+      const [one, other] = [new Namespace('m', settings), new Namespace('m', settings)]
+      for (const each of changes) one.apply(each)
+      for (const each of all(one)) other.apply(structuredClone(each))
+      expect(all(other)).toEqual(all(one))
+      expect(counts(other)).toEqual(counts(one))
+    }),
+  )
+})
+
+test('data that nobody refers to is named, and no other', () => {
+  fc.assert(
+    fc.property(fc.array(change), (changes) => {
+      const namespace = new Namespace('m', settings)
+      for (const each of changes) {
+        const freed = new Set(namespace.apply(each).map((blob) => blob.id))
+        const entry = namespace.find(each.path)
+        for (const kept of entry?.kind === 'object' ? entry.versions : []) {
+          if (kept.marker === undefined) expect(freed).not.toContain(kept.data.id)
+          for (const { blob } of kept.annotations) expect(freed).not.toContain(blob.id)
+        }
+      }
+    }),
+  )
+})
+
+test('a change that cannot be kept is taken back', () => {
+  const namespace = new Namespace('m', settings)
+  namespace.apply({ op: 'put', path: 'd/a', version: version(1, ['x']) })
+  const before = [all(namespace), counts(namespace)]
+  for (const each of [
+    { op: 'put', path: 'd/a', version: version(2) },
+    { op: 'update', path: 'd/a', version: version(1, ['x', 'y']) },
+  ] as const) {
+    const undo = namespace.inverse(each)!
+    namespace.apply(each)
+    expect([all(namespace), counts(namespace)]).not.toEqual(before)
+    namespace.apply(undo)
+    expect([all(namespace), counts(namespace)]).toEqual(before)
+  }
+})

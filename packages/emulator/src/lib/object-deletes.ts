@@ -1,0 +1,119 @@
+import type { Answer, Exchange } from './answer.ts'
+import { need } from './answer.ts'
+import { hasConditions } from './conditions.ts'
+import type { Directory, StoredObject, Version } from './namespace.ts'
+import { currentOf, isEmpty } from './namespace.ts'
+import { Refusal } from './refusal.ts'
+import type { Query } from './request-target.ts'
+import { booleanParameter, decodeText } from './request-target.ts'
+import { readForm } from './request-form.ts'
+import { isUnderRetention } from './retention.ts'
+
+const deletable = new Set(['purge', 'privileged', 'reason', 'version'])
+
+/** DELETE of an object, a version, or an empty directory. */
+export async function deleteObject(exchange: Exchange): Promise<Answer> {
+  const { namespace, target, headers, system } = exchange
+  if (hasConditions(headers)) throw new Refusal(400, 'DELETE takes no conditional headers.')
+  const inBody = await readForm(exchange)
+  if (inBody.size > 0 && target.query.size > 0) {
+    throw new Refusal(400, 'Parameters come in the query or in the body, not in both.')
+  }
+  const query = inBody.size > 0 ? inBody : target.query
+  for (const name of query.keys()) {
+    if (!deletable.has(name)) throw new Refusal(400, `The parameter ${name} is not valid for this request.`)
+  }
+  const purge = booleanParameter(query, 'purge') ?? false
+  const privileged = booleanParameter(query, 'privileged') ?? false
+  need(exchange, 'delete')
+  if (purge) need(exchange, 'purge')
+  if (privileged) checkPrivileged(exchange, query)
+  const entry = namespace.find(target.path)
+  if (entry === undefined) throw new Refusal(404)
+  const now = system.now()
+  if (entry.kind === 'directory') await deleteDirectory(exchange, entry, now)
+  else if (query.has('version')) await deleteVersion(exchange, entry, query.get('version')!, privileged, now)
+  else await deleteCurrent(exchange, entry, { purge, privileged, now })
+  return { status: 200, headers: [] }
+}
+
+function checkPrivileged(exchange: Exchange, query: Query): void {
+  need(exchange, 'privileged')
+  const reason = decodeText(query.get('reason') ?? '')
+  if (reason.length < 1 || reason.length > 1_024) {
+    throw new Refusal(400, 'A privileged delete needs a reason of 1 to 1,024 characters.')
+  }
+  if (exchange.namespace.settings.retentionMode !== 'enterprise') {
+    throw new Refusal(403, 'Privileged deletes need enterprise mode.')
+  }
+}
+
+async function deleteDirectory(
+  { namespace, target, system }: Exchange,
+  entry: Directory,
+  now: number,
+): Promise<void> {
+  if (entry.deleted) throw new Refusal(404)
+  if (target.path === '') throw new Refusal(403, 'The root directory cannot be deleted.')
+  const inside = `${target.path}/`
+  const busy = [...namespace.writing.keys()].some((path) => path.startsWith(inside))
+  if (busy || !isEmpty(entry)) throw new Refusal(403, 'The directory is not empty.')
+  await system.commit(namespace, { op: 'remove', path: target.path, at: now })
+}
+
+function checkDeletable(version: Version, privileged: boolean, now: number): void {
+  if (version.hold) throw new Refusal(403, 'The object is on hold.')
+  if (!privileged && isUnderRetention(version, now)) throw new Refusal(403, 'The object is under retention.')
+}
+
+async function deleteCurrent(
+  { namespace, target, system }: Exchange,
+  entry: StoredObject,
+  { purge, privileged, now }: { purge: boolean; privileged: boolean; now: number },
+): Promise<void> {
+  const { path } = target
+  const current = currentOf(entry)
+  if (namespace.writing.has(path)) throw new Refusal(409, 'The object is being written.')
+  if (purge) {
+    for (const version of entry.versions)
+      if (version.marker === undefined) checkDeletable(version, privileged, now)
+    await system.commit(namespace, { op: 'remove', path, at: now })
+    return
+  }
+  if (current === undefined) throw new Refusal(404)
+  checkDeletable(current, privileged, now)
+  if (!namespace.settings.versioning) {
+    // Old versions may be there from a time with versioning: they stay, and the one below does not come up again.
+    const change = entry.versions.length === 1 ? { op: 'remove' as const, path, at: now } : undefined
+    if (change !== undefined) {
+      await system.commit(namespace, change)
+      return
+    }
+  }
+  const id = namespace.nextVersionId(path, now)
+  const marker: Version = {
+    ...current,
+    id,
+    marker: true,
+    ingest: Math.floor((id - 1) / 64),
+    change: now,
+    annotations: [],
+  }
+  await system.commit(namespace, { op: 'put', path, version: marker })
+}
+
+async function deleteVersion(
+  { namespace, target, system }: Exchange,
+  entry: StoredObject,
+  text: string,
+  privileged: boolean,
+  now: number,
+): Promise<void> {
+  if (!namespace.settings.versioning) throw new Refusal(400, 'Versioning is off.')
+  const version = entry.versions.find(({ id }) => String(id) === text)
+  if (version === undefined) {
+    throw /^\d+$/.test(text) ? new Refusal(404) : new Refusal(400, 'The version is invalid.')
+  }
+  if (version.marker === undefined) checkDeletable(version, privileged, now)
+  await system.commit(namespace, { op: 'remove-version', path: target.path, id: version.id, at: now })
+}
