@@ -4,7 +4,7 @@
  * likely to differ, a field of {@link Choices} switches it; the plain constants are fixed.
  */
 export interface Choices {
-  /** Body of an error answer under `/rest`: no body (the default) or a short HTML page. The documents show none. */
+  /** Body of a GET's error answer: none (the default) or a short HTML page. The documents show none. */
   readonly errorBody: 'empty' | 'html'
   /**
    * `Accept-Encoding: identity`: served plain (the default) or refused with 406, as the table of codes says. Python's
@@ -59,7 +59,7 @@ export const maximumFormSize: number = 64 * 1024
 export const maximumHeadSize: number = 64 * 1024
 
 /** A refused upload: what is still to come of a small body is read, so that the connection can be used again. */
-export const smallRemainder: number = 64 * 1024
+export const smallRemainder: number = 256 * 1024
 
 /** A refused upload that is larger: so much is read and dropped after the answer, for so long, then the socket is cut. */
 export const drainedBytes: number = 4 * 1024 * 1024

@@ -117,7 +117,7 @@ export async function* disturb(
     else if (fault.kind === 'hang' && interruption.faultInRequest) swallowed = true
     else if (fault.kind === 'hang') await interruption.closed()
     else if (fault.kind === 'status') throw faultStatus(fault)
-    else if (fault.kind === 'delay') await wait(fault.ms)
+    else if (fault.kind === 'delay') await wait(fault.ms, undefined, { ref: false })
     else damaged = true
   }
   let struck = left === 0
@@ -150,7 +150,7 @@ async function* throttled(source: AsyncIterable<Buffer>, bytesPerSecond: number)
   for await (const chunk of source) {
     for (let from = 0; from < chunk.length; from += step) {
       const part = chunk.subarray(from, from + step)
-      await wait((part.length / bytesPerSecond) * 1000)
+      await wait((part.length / bytesPerSecond) * 1000, undefined, { ref: false })
       yield part
     }
   }

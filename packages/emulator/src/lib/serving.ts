@@ -300,7 +300,7 @@ class Serving {
     const { socket } = this.#request
     let left = drainedBytes
     const cut = (): void => void socket.destroy()
-    const timer = setTimeout(cut, drainedTime)
+    const timer = setTimeout(cut, drainedTime).unref()
     socket.once('close', () => clearTimeout(timer))
     this.#request.once('end', cut).on('error', cut)
     this.#request.on('data', (chunk: Buffer) => {
@@ -346,7 +346,7 @@ class Serving {
         this.#drain()
         return
       }
-      await wait(fault.ms)
+      await wait(fault.ms, undefined, { ref: false })
       if (socket.destroyed) this.#record(0)
       else if (this.hasBody && !this.#request.complete && !this.#isSmallRemainder())
         this.#sendEarly(status, head)
@@ -362,7 +362,7 @@ class Serving {
       await this.#flushed()
       if (kind === 'hang') await this.closed()
       if (kind === 'reset' || kind === 'truncate') await this.cut()
-      if (kind === 'delay') await wait(fault.ms)
+      if (kind === 'delay') await wait(fault.ms, undefined, { ref: false })
       if (kind === 'garbage') source = Readable.from(invertedAll(source as AsyncIterable<Buffer>))
     } else source = Readable.from(disturb(source as AsyncIterable<Buffer>, fault, this), { highWaterMark: 1 })
     for await (const chunk of source as AsyncIterable<Buffer>) {

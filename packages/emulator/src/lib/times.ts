@@ -1,4 +1,4 @@
-let second = 0
+let second = NaN
 let secondText = ''
 
 /** RFC 1123 form of a time, for `Date`; the last second's text is kept. */
