@@ -190,7 +190,8 @@ class StreamSource implements BodySource {
 
   /** The caller's iterable, with its errors remembered and its pieces checked. Little between it and the socket: it may be large. */
   #each(chunks: AsyncIterable<unknown> | Iterable<unknown>): AsyncIterable<Uint8Array | string> {
-    const iterator = Symbol.asyncIterator in chunks ? chunks[Symbol.asyncIterator]() : chunks[Symbol.iterator]()
+    const iterator =
+      Symbol.asyncIterator in chunks ? chunks[Symbol.asyncIterator]() : chunks[Symbol.iterator]()
     const failed = (error: unknown): never => {
       this.#fault = error instanceof Error ? error : new Error(String(error))
       throw this.#fault
@@ -204,7 +205,9 @@ class StreamSource implements BodySource {
     const next = (): Promise<IteratorResult<Uint8Array | string>> => {
       try {
         const result = iterator.next()
-        return result instanceof Promise ? result.then(checked, failed) : Promise.resolve(result).then(checked)
+        return result instanceof Promise
+          ? result.then(checked, failed)
+          : Promise.resolve(result).then(checked)
       } catch (error) {
         return Promise.reject(error).catch(failed)
       }

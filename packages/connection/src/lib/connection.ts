@@ -278,25 +278,17 @@ export class Connection implements AsyncDisposable {
     return this.close()
   }
 
-  async #request(
+  #request(
     method: string,
     path: string,
     body: unknown,
     options: BodyOptions = noOptions,
     known: ReadonlySet<string> = knownBody,
   ): Promise<HcpResponse> {
-    const plan = this.#plan(method, path, body, options, known)
-    const { call } = plan
     try {
-      const response = await this.#tries(plan)
-      this.#last = response
-      return response
+      return this.#tries(this.#plan(method, path, body, options, known))
     } catch (error) {
-      call.end()
-      if (error instanceof HcpError && errorChannel.hasSubscribers) {
-        errorChannel.publish({ ...eventOf(call, error.address), code: error.code, message: error.message })
-      }
-      throw error
+      return Promise.reject(error)
     }
   }
 
@@ -348,33 +340,60 @@ export class Connection implements AsyncDisposable {
   async #tries(plan: Plan): Promise<HcpResponse> {
     const { call } = plan
     const doubt = new Doubt(plan.headers)
-    for (;;) {
-      call.attempts++
-      const starting = this.#start(plan, doubt.condition)
-      const exchange = starting instanceof Promise ? await starting : starting
-      let outcome: HcpResponse | HcpError
-      try {
-        outcome = await exchange.response
-        if (plan.options.buffered === true) await exchange.whole()
-      } catch (error) {
-        if (call.aborted || !(error instanceof HcpError)) throw error
-        outcome = withFacts(error, call.facts(exchange.address))
+    try {
+      for (;;) {
+        call.attempts++
+        const starting = this.#start(plan, doubt.condition)
+        const exchange = starting instanceof Promise ? await starting : starting
+        let outcome: HcpResponse | HcpError
+        try {
+          outcome = await exchange.response
+          if (plan.options.buffered === true) await exchange.whole()
+        } catch (error) {
+          if (call.aborted) throw call.reason
+          if (!(error instanceof HcpError)) throw error
+          outcome = withFacts(error, call.facts(exchange.address))
+        }
+        call.onAbort(undefined)
+        let verdict: HcpResponse | Again
+        if (!(outcome instanceof HcpResponse))
+          verdict = await this.#judgeFailure(plan, exchange, outcome, doubt)
+        else if (this.#isFinal(plan, outcome, doubt)) {
+          // The usual case waits for nothing more.
+          verdict = outcome
+          this.#watch(exchange, outcome)
+          if (plan.verifyHash && call.method === 'PUT' && outcome.ok)
+            await this.#verifyPut(plan, exchange, outcome)
+          plan.retry.budget.give(call.attempts > 1 ? 5 : 1)
+        } else verdict = await this.#judgeAnswer(plan, exchange, outcome, doubt)
+        if (verdict instanceof HcpResponse) {
+          this.#last = verdict
+          return verdict
+        }
+        const { code, message, delay } = verdict
+        call.failed(exchange.address, code, message)
+        if (retryChannel.hasSubscribers) {
+          retryChannel.publish({ ...eventOf(call, exchange.address), code, delay: Math.round(delay) })
+        }
+        await call.pause(delay)
       }
-      call.onAbort(undefined)
-      const verdict = await (outcome instanceof HcpResponse
-        ? this.#judgeAnswer(plan, exchange, outcome, doubt)
-        : this.#judgeFailure(plan, exchange, outcome, doubt))
-      if (verdict instanceof HcpResponse) return verdict
-      const { code, message, delay } = verdict
-      call.failed(exchange.address, code, message)
-      if (retryChannel.hasSubscribers) {
-        retryChannel.publish({ ...eventOf(call, exchange.address), code, delay: Math.round(delay) })
+    } catch (error) {
+      call.end()
+      if (error instanceof HcpError && errorChannel.hasSubscribers) {
+        errorChannel.publish({ ...eventOf(call, error.address), code: error.code, message: error.message })
       }
-      await call.pause(delay)
+      throw error
     }
   }
 
-  /** What to do with an answer: return it, or try again. */
+  /** Whether this is the answer to return. */
+  #isFinal(plan: Plan, { status, address }: HcpResponse, doubt: Doubt): boolean {
+    if (status !== 503) this.target.circle.succeeded(address)
+    if (doubt.raised && isConflict(status)) return false
+    return !isPassing(status) || !this.#mayRepeat(plan, status)
+  }
+
+  /** What to do with an answer that is perhaps not the last word: return it, or try again. */
   async #judgeAnswer(
     plan: Plan,
     exchange: Exchange,
@@ -382,25 +401,9 @@ export class Connection implements AsyncDisposable {
     doubt: Doubt,
   ): Promise<HcpResponse | Again> {
     const { call, retry, source } = plan
-    const { circle } = this.target
     const { status } = response
     const after = retryAfter(response.header('retry-after'))
-    if (status === 503) {
-      circle.failed(
-        response.address,
-        after === undefined ? {} : { retryAfter: Math.min(after, retry.maxRetryAfter) },
-      )
-    } else circle.succeeded(response.address)
-
-    const refused = doubt.raised && (status === 409 || status === 412)
-    const repeatable = refused || (isPassing(status) && this.#mayRepeat(plan, status))
-    if (!repeatable) {
-      this.#watch(exchange, response)
-      if (plan.verifyHash && call.method === 'PUT' && response.ok)
-        await this.#verifyPut(plan, exchange, response)
-      retry.budget.give(call.attempts > 1 ? 5 : 1)
-      return response
-    }
+    const refused = isConflict(status)
     if (call.method === 'PUT' && (refused || (status !== 503 && status !== 429)) && mustSettle(plan)) {
       const settled = await this.#settle(plan, exchange, doubt)
       if (settled !== undefined) {
@@ -431,7 +434,12 @@ export class Connection implements AsyncDisposable {
       return response
     }
     await response.dump()
-    if (status === 503) this.#pool.leave(response.address)
+    if (status === 503) {
+      // The node is busy: others are asked meanwhile.
+      const pause = after === undefined ? {} : { retryAfter: Math.min(after, retry.maxRetryAfter) }
+      this.target.circle.failed(response.address, pause)
+      this.#pool.leave(response.address)
+    }
     return {
       code: `HTTP_${status}`,
       message: response.errorMessage ?? response.statusText,
@@ -744,6 +752,9 @@ const makesDirectory = /[?&]type=directory(?:&|$)/
 /** Statuses of which HCP's manual says to try again (Using a Namespace, "HTTP return codes"), and those of proxies before it. */
 const isPassing = (status: number): boolean =>
   status === 503 || status === 500 || status === 429 || status === 502 || status === 504 || status === 408
+
+/** After a PUT whose answer was lost: somebody has the name, and that may be the PUT itself. */
+const isConflict = (status: number): boolean => status === 409 || status === 412
 
 /** A PUT that makes an object, a version or a directory: done twice it could make two. Copies cannot be looked at like that. */
 const mustSettle = ({ path, query, headers, options }: Plan): boolean =>

@@ -17,9 +17,7 @@ import { type Target, type TlsSettings, tlsOf } from './target.ts'
 export interface Dialled {
   readonly socket: Socket
   readonly address: string
-  readonly dns: number
-  readonly connect: number
-  readonly tls: number
+  readonly times: { readonly dns: number; readonly connect: number; readonly tls: number }
 }
 
 interface DialOptions {
@@ -100,7 +98,7 @@ export class Dialer {
         aborts.delete(first.address)
         if (!(first instanceof DialFailure)) {
           circle.succeeded(first.address)
-          return { ...first, dns }
+          return { ...first, times: { ...first.times, dns } }
         }
         circle.failed(first.address)
         causes.push(first)
@@ -164,7 +162,7 @@ export class Dialer {
       tcp.once('connect', () => {
         connected = performance.now()
         if (tls === undefined) {
-          finish({ socket: tcp, address, dns: 0, connect: connected - began, tls: 0 })
+          finish({ socket: tcp, address, times: { dns: 0, connect: connected - began, tls: 0 } })
           return
         }
         tcp.off('error', onError).on('error', ignore)
@@ -198,7 +196,11 @@ export class Dialer {
           }
           proved = true
           if (session !== undefined) this.#sessions.set(address, session)
-          finish({ socket, address, dns: 0, connect: connected - began, tls: performance.now() - connected })
+          finish({
+            socket,
+            address,
+            times: { dns: 0, connect: connected - began, tls: performance.now() - connected },
+          })
         })
       })
     })

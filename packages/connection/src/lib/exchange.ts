@@ -33,6 +33,8 @@ export interface ExchangeOptions {
   readonly onEnd: (exchange: Exchange, error: HcpError | undefined) => void
 }
 
+const none: Dialled['times'] = { dns: 0, connect: 0, tls: 0 }
+
 /** One try of a request: undici's handler for it, from the wait for a socket to the last byte of the answer. */
 export class Exchange implements NodeHandler {
   readonly call: Call
@@ -45,8 +47,9 @@ export class Exchange implements NodeHandler {
   readonly sendHash: RunningHash | undefined
   readonly #options: ExchangeOptions
   readonly #dispatched = performance.now()
-  #dialled: Dialled | undefined
-  #fresh = false
+  #address: string | undefined
+  /** What the connection took that was opened for this try; nothing if an open one was used. */
+  #times: Dialled['times'] = none
   #startedAt = 0
   #headAt = 0
   #endedAt = 0
@@ -74,7 +77,7 @@ export class Exchange implements NodeHandler {
 
   /** The node, once known. */
   get address(): string | undefined {
-    return this.#dialled?.address
+    return this.#address
   }
 
   /** Resolves when the answer's body is all there; rejects with what cut it short. */
@@ -98,8 +101,8 @@ export class Exchange implements NodeHandler {
     if (this.#stopped !== undefined) throw new HcpClosedError('stopped before it was sent')
     const client = this.client as NodeClient
     this.#controller = controller
-    this.#dialled = client.dialled
-    this.#fresh = client.requests++ === 0
+    this.#address = client.dialled?.address
+    if (client.requests++ === 0 && client.dialled !== undefined) this.#times = client.dialled.times
     this.started = true
     this.#options.call.sent = true
     this.#startedAt = performance.now()
@@ -114,7 +117,7 @@ export class Exchange implements NodeHandler {
   }
 
   onResponseStart(
-    controller: Dispatcher.DispatchController,
+    _controller: Dispatcher.DispatchController,
     status: number,
     headers: ResponseHeaders,
     statusText = '',
@@ -142,9 +145,9 @@ export class Exchange implements NodeHandler {
     }
     const body = new AnswerBody(
       {
-        pause: () => controller.pause(),
-        resume: () => controller.resume(),
-        abandon: () => controller.abort(new HcpClosedError('The answer was given up')),
+        pause: () => this.#controller?.pause(),
+        resume: () => this.#controller?.resume(),
+        abandon: () => this.#controller?.abort(new HcpClosedError('The answer was given up')),
       },
       collectLimit,
     )
@@ -190,6 +193,9 @@ export class Exchange implements NodeHandler {
   #end(error: HcpError | undefined): void {
     if (this.#endedAt !== 0) return
     this.#endedAt = performance.now()
+    // An answer that somebody keeps must not keep the socket and the request with it.
+    this.#controller = undefined
+    this.client = undefined
     this.#options.onEnd(this, error)
   }
 
@@ -250,8 +256,7 @@ export class Exchange implements NodeHandler {
 
   #timing(): Timing {
     const { call } = this.#options
-    const dialled = this.#fresh ? this.#dialled : undefined
-    const { dns = 0, connect = 0, tls = 0 } = dialled ?? {}
+    const { dns, connect, tls } = this.#times
     return {
       wait: Math.max(0, this.#startedAt - this.#dispatched - dns - connect - tls),
       dns,
