@@ -6,6 +6,7 @@ import { createServer } from 'node:net'
 import type { AddressInfo, Server, Socket } from 'node:net'
 import { maximumHeadSize, servedConnections } from './choices.ts'
 import type { ActiveFault, FaultTable } from './faults.ts'
+import { reset } from './reset.ts'
 import type { Door, RequestServer } from './serving.ts'
 import { garbage } from './serving.ts'
 
@@ -168,7 +169,7 @@ export class ClusterNode {
   #disturb(socket: Socket, door: DoorName, fault: ActiveFault): void {
     switch (fault.kind) {
       case 'reset':
-        socket.resetAndDestroy()
+        reset(socket)
         break
       case 'truncate':
         socket.end()
