@@ -39,6 +39,11 @@ export interface ConnectionOptions {
    * connections with HTTP").
    */
   readonly connections?: number
+  /**
+   * A socket is replaced after this long, when its request is done: so nodes that were away or are new get their share. Milliseconds,
+   * default 120,000.
+   */
+  readonly socketLifetime?: number
   /** An idle socket is closed after this long. Keep it below HCP's own 60 s. Milliseconds, default 30,000. */
   readonly idleTimeout?: number
   /** TCP and TLS handshake with one node. Milliseconds, default 5,000. */
@@ -88,6 +93,7 @@ export interface BodyOptions extends RequestOptions {
 
 const knownConnection: ReadonlySet<string> = new Set([
   'connections',
+  'socketLifetime',
   'idleTimeout',
   'connectTimeout',
   'headersTimeout',
@@ -178,6 +184,7 @@ export class Connection implements AsyncDisposable {
     checkOptions('Connection', options, knownConnection)
     const {
       connections = 8,
+      socketLifetime = 120_000,
       idleTimeout = 30_000,
       connectTimeout = 5_000,
       headersTimeout = 30_000,
@@ -190,6 +197,7 @@ export class Connection implements AsyncDisposable {
     this.target = target
     this.#options = {
       connections: checkInteger('connections', connections, 1, 254),
+      socketLifetime: checkMilliseconds('socketLifetime', socketLifetime),
       idleTimeout: checkMilliseconds('idleTimeout', idleTimeout),
       connectTimeout: checkMilliseconds('connectTimeout', connectTimeout),
       headersTimeout: checkMilliseconds('headersTimeout', headersTimeout),
@@ -459,9 +467,11 @@ export class Connection implements AsyncDisposable {
     if (!error.retryable || error instanceof HcpHashError) throw error
     const replayable = source === undefined || source.replayable
     if (exchange.started) {
+      const settles = call.method === 'PUT' && mustSettle(plan)
+      // Even a try that was cut off may hold the name open for writing for a while: the next one then meets a conflict.
+      if (settles) doubt.raised = true
       // Before it was whole HCP has stored nothing; after that only a look at the object tells.
-      const unsettled = call.method === 'PUT' && exchange.bodySent && mustSettle(plan)
-      if (unsettled) {
+      if (settles && exchange.bodySent) {
         const settled = await this.#settle(plan, exchange, doubt, error)
         if (settled !== undefined) return settled
         if (doubt.finding === 'unknown' || (doubt.finding === 'other' && !replayable)) {

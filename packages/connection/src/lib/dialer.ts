@@ -76,7 +76,8 @@ export class Dialer {
       }
     }
     const running = new Map<string, Promise<Dialled | DialFailure>>()
-    const aborts = new Map<string, AbortController>()
+    const open = new Map<string, { readonly abort: AbortController; readonly since: number }>()
+    let fastest = Number.POSITIVE_INFINITY
     try {
       for (;;) {
         let address: string | undefined
@@ -88,15 +89,17 @@ export class Dialer {
         if (address !== undefined) {
           tried.add(address)
           const abort = new AbortController()
-          aborts.set(address, abort)
+          open.set(address, { abort, since: performance.now() })
           running.set(address, this.#node(address, abort.signal))
         }
         if (running.size === 0) throw this.#exhausted(failures, causes)
         const first = await race(running.values(), address === undefined ? undefined : headStart)
         if (first === undefined) continue
         running.delete(first.address)
-        aborts.delete(first.address)
+        const since = open.get(first.address)?.since ?? 0
+        open.delete(first.address)
         if (!(first instanceof DialFailure)) {
+          fastest = performance.now() - since
           circle.succeeded(first.address)
           return { ...first, times: { ...first.times, dns } }
         }
@@ -110,10 +113,14 @@ export class Dialer {
         })
       }
     } finally {
-      // Those still silent while another node was ready are not worth the next caller's head start.
-      for (const [address, abort] of aborts) {
+      for (const [address, { abort, since }] of open) {
         abort.abort()
-        circle.failed(address)
+        // A node that is silent for much longer than another took is not worth the next caller's head start. One that is hardly
+        // slower may be well, and the machine busy; but a probe has to be answered one way or the other.
+        const silent = performance.now() - since > 3 * fastest
+        if (silent || circle.health().some((node) => node.address === address && node.state === 'probing')) {
+          circle.failed(address)
+        }
       }
     }
   }

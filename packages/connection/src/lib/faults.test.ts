@@ -105,6 +105,16 @@ function* pieces(): Generator<Buffer> {
   for (let at = 0; at < content.length; at += 50_000) yield content.subarray(at, at + 50_000)
 }
 
+/** Takes its time, so that something can happen meanwhile. */
+async function* dripping(bytes: Buffer): AsyncGenerator<Buffer> {
+  for (let at = 0; at < bytes.length; at += 200_000) {
+    yield bytes.subarray(at, at + 200_000)
+    await new Promise((resolve) => {
+      setTimeout(resolve, 10)
+    })
+  }
+}
+
 /** Faults that hit one connection or request, wherever it goes. */
 const passing: Record<string, Fault> = {
   'reset at connect': { kind: 'reset', when: 'connect', count: 1 },
@@ -280,6 +290,49 @@ describe('nodes', () => {
     expect(new Set(reads.map((answer) => answer.address))).toContain(hcp.nodes[1])
     await second.close()
     target.close()
+  })
+
+  test('a node that comes back gets its share of a busy connection again', async () => {
+    await withConnection(
+      { connections: 8, headersTimeout: 5_000, socketLifetime: 50 },
+      async (connection) => {
+        await connection.target.resolve()
+        await hcp.stopNode(3)
+        const served = new Set<string>()
+        const work = async (): Promise<void> => {
+          const answers = await Promise.all(Array.from({ length: 32 }, () => connection.put(newPath(), 'x')))
+          for (const { address } of answers) served.add(address)
+        }
+        await work()
+        await hcp.startNode(3)
+        served.clear()
+        // Its first skip lasts a second.
+        for (let round = 0; round < 2_000 && !served.has(hcp.nodes[2] ?? ''); round++) await work()
+        expect(served).toContain(hcp.nodes[2])
+      },
+    )
+  })
+
+  test('an upload that was cut off by its node’s death is stored by another, though its name was still being written', async () => {
+    const paths = Array.from({ length: 8 }, newPath)
+    const large = randomBytes(4_000_000)
+    await withConnection(
+      { connections: 8, headersTimeout: 5_000, retry: { attempts: 20, minDelay: 5 } },
+      async (connection) => {
+        const storing = paths.map((path) =>
+          connection.put(path, () => Readable.from(dripping(large)), { size: large.length }),
+        )
+        await new Promise((resolve) => {
+          setTimeout(resolve, 60)
+        })
+        await hcp.stopNode(1)
+        const answers = await Promise.all(storing)
+        await hcp.startNode(1)
+        expect(answers.map((answer) => answer.status)).toEqual(paths.map(() => 201))
+        expect(Math.max(...answers.map((answer) => answer.attempts))).toBeGreaterThan(1)
+      },
+    )
+    for (const path of paths) expect(Buffer.compare((await readBack(path)) ?? Buffer.alloc(0), large)).toBe(0)
   })
 
   test('with all nodes gone a request fails with what each said; when they are back the same connection works', async () => {

@@ -9,6 +9,7 @@ export interface NodeHandler extends Dispatcher.DispatchHandler {
 
 export interface PoolOptions {
   readonly connections: number
+  readonly socketLifetime: number
   readonly idleTimeout: number
   readonly headersTimeout: number
   readonly bodyTimeout: number
@@ -58,7 +59,9 @@ export class NodePool extends Pool {
     const clients = new Set<NodeClient>()
     super(origin, {
       connections: options.connections,
+      clientTtl: options.socketLifetime,
       factory: (url) => {
+        for (const client of clients) if (client.closed || client.destroyed) clients.delete(client)
         const client = new NodeClient(new URL(url), dialer, {
           // One request at a time on a socket: an answer can only belong to the request before it.
           pipelining: 1,
@@ -69,7 +72,6 @@ export class NodePool extends Pool {
           bodyTimeout: options.bodyTimeout,
         })
         clients.add(client)
-        client.once('connectionError', () => clients.delete(client))
         return client
       },
     })
