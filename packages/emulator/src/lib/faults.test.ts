@@ -16,6 +16,9 @@ beforeAll(async () => {
 afterAll(() => hcp.close())
 afterEach(() => hcp.clearFaults())
 
+/** Node 22 calls a reset an orderly end when there were bytes to read before it. */
+const resetAfterBytes = Number(process.versions.node.split('.')[0]) < 24 ? 'end' : 'reset'
+
 let counter = 0
 const fresh = (): string => `/rest/fresh/${++counter}`
 const stored = (path: string): Promise<number> => statusOf(hcp, { method: 'HEAD', path })
@@ -114,7 +117,7 @@ describe.each(['http', 'https'] as const)('before the head (%s)', (port) => {
   const to = (): Promise<Wire> => (port === 'http' ? Wire.to(hcp) : Wire.toTls(hcp))
 
   test.each<[Fault['kind'], string, string]>([
-    ['reset', '', 'reset'],
+    ['reset', '', port === 'http' ? 'reset' : resetAfterBytes],
     ['truncate', '', 'end'],
     ['garbage', 'this is not HTTP', 'end'],
   ])('%s: the object is stored, and the answer is lost', async (kind, head, ended) => {
@@ -179,7 +182,7 @@ describe('status', () => {
 
 describe('after the head of a GET', () => {
   test.each<[Fault['kind'], string]>([
-    ['reset', 'reset'],
+    ['reset', resetAfterBytes],
     ['truncate', 'end'],
   ])('%s: the head comes, and no body', async (kind, ended) => {
     hcp.addFault({ kind, when: 'afterHead' })
@@ -217,8 +220,8 @@ describe('after the head of a GET', () => {
 
 describe('in the body of a GET', () => {
   test.each<[Fault['kind'], number, string]>([
-    ['reset', 0, 'reset'],
-    ['reset', 70_000, 'reset'],
+    ['reset', 0, resetAfterBytes],
+    ['reset', 70_000, resetAfterBytes],
     ['truncate', 1, 'end'],
     ['truncate', 99_999, 'end'],
   ])('%s after %i bytes', async (kind, afterBytes, ended) => {

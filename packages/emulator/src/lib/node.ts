@@ -6,7 +6,6 @@ import { createServer } from 'node:net'
 import type { AddressInfo, Server, Socket } from 'node:net'
 import { maximumHeadSize, servedConnections } from './choices.ts'
 import type { ActiveFault, FaultTable } from './faults.ts'
-import { reset } from './reset.ts'
 import type { Door, RequestServer } from './serving.ts'
 import { garbage } from './serving.ts'
 
@@ -169,7 +168,7 @@ export class ClusterNode {
   #disturb(socket: Socket, door: DoorName, fault: ActiveFault): void {
     switch (fault.kind) {
       case 'reset':
-        reset(socket)
+        socket.resetAndDestroy()
         break
       case 'truncate':
         socket.end()

@@ -12,7 +12,6 @@ import { disturb, faultStatus, inverted, RequestBody } from './request-body.ts'
 import type { RequestLog } from './request-log.ts'
 import { parseTarget } from './request-target.ts'
 import { handleRest } from './rest.ts'
-import { reset } from './reset.ts'
 import type { System } from './system.ts'
 
 /** Bytes that are no HTTP. */
@@ -138,7 +137,7 @@ class Serving {
   async cut(): Promise<never> {
     await this.#flushed()
     this.#record(0)
-    if (this.#fault?.kind === 'reset') reset(this.#door.transport(this.#request.socket))
+    if (this.#fault?.kind === 'reset') this.#door.transport(this.#request.socket).resetAndDestroy()
     else {
       this.#request.socket.end()
       this.#drain()
