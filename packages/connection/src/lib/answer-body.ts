@@ -1,5 +1,6 @@
 import { channel } from 'node:diagnostics_channel'
 import { Readable } from 'node:stream'
+import { HcpClosedError } from './errors.ts'
 
 /** What the body needs of the exchange it belongs to. */
 export interface Flow {
@@ -26,6 +27,8 @@ export class AnswerBody {
   #ended = false
   #error: Error | undefined
   #used = false
+  /** Calls of `read` that wait. */
+  #reading = 0
   #stream: Readable | undefined
   #waiting: (() => void) | undefined
   readonly #flow: Flow
@@ -106,7 +109,9 @@ export class AnswerBody {
     this.#used = true
     while (this.#chunks.length === 0 && !this.#ended) {
       this.#go()
+      this.#reading++
       await this.#news()
+      this.#reading--
     }
     if (this.#error !== undefined) throw this.#error
     let taken = 0
@@ -152,20 +157,39 @@ export class AnswerBody {
   }
 
   async *[Symbol.asyncIterator](): AsyncGenerator<Buffer, void> {
+    let chunk = await this.read(highWaterMark)
     try {
-      for (;;) {
-        const chunk = await this.read(highWaterMark)
-        if (chunk.length === 0) return
+      while (chunk.length > 0) {
         yield chunk
+        chunk = await this.read(highWaterMark)
       }
     } finally {
       this.drop()
     }
   }
 
-  /** Lets the rest go: a small one is read off so that the connection can be used again, a large one closes it. */
+  /** Somebody has asked for all bytes. */
+  get collecting(): boolean {
+    return this.#mode === 'collect'
+  }
+
+  /** Somebody waits for bytes, or has the stream, right now. */
+  get busy(): boolean {
+    return !this.#ended && (this.#mode === 'collect' || this.#mode === 'stream' || this.#reading > 0)
+  }
+
+  /**
+   * Lets the rest go: a small one is read off so that the connection can be used again, a large one closes it. A reader that is at
+   * it fails: what it has is not the whole.
+   */
   drop(): void {
     if (this.#ended || this.#mode === 'drop') return
+    if (this.busy) {
+      this.fail(new HcpClosedError('The answer was given up while it was being read'))
+      this.#mode = 'drop'
+      this.#flow.abandon()
+      return
+    }
     this.#used = true
     this.#mode = 'drop'
     this.#chunks = []
@@ -192,7 +216,8 @@ export class AnswerBody {
   #go(): void {
     if (!this.#paused || this.#ended) return
     this.#paused = false
-    this.#flow.resume()
+    // Not at once: the parser that is to go on may be the one that called us, about another answer.
+    queueMicrotask(() => this.#flow.resume())
   }
 
   #news(): Promise<void> {
@@ -216,22 +241,25 @@ export class AnswerBody {
 const chunkChannel = channel('undici:request:bodyChunkReceived')
 
 /**
- * Copies the pieces into one buffer, and gives back at once the memory that each was read into. Left to the collector, those
- * 64 KiB pieces make it run so often that it takes half of a reader's time.
+ * Copies the pieces into one buffer, and gives back at once the memory that they were read into. Left to the collector, those
+ * buffers of up to 64 KiB make it run so often that it takes half of a reader's time.
  *
- * Nobody else holds them: they are whole reads of a socket that carries one answer at a time, this answer has ended, and its
- * pieces were given to no reader. Pieces of Node's shared pool are smaller, and are left alone.
+ * Nobody else holds them: they are reads of a socket that carries one answer at a time, this answer has ended, and its pieces
+ * were given to no reader. What Node cuts from its shared pool is smaller than half of that, and is left alone.
  */
 function gather(pieces: readonly Buffer[]): Buffer {
   let length = 0
   for (const piece of pieces) length += piece.length
   const whole = Buffer.allocUnsafeSlow(length)
-  const shared = chunkChannel.hasSubscribers
+  const buffers = new Set<ArrayBufferLike>()
   let at = 0
   for (const piece of pieces) {
     whole.set(piece, at)
     at += piece.length
-    if (!shared && piece.length > Buffer.poolSize / 2) (piece.buffer as ArrayBuffer).transfer(0)
+    if (piece.length > Buffer.poolSize / 2) buffers.add(piece.buffer)
+  }
+  if (!chunkChannel.hasSubscribers) {
+    for (const buffer of buffers) if (buffer instanceof ArrayBuffer) buffer.transfer(0)
   }
   return whole
 }

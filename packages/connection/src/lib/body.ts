@@ -1,7 +1,7 @@
 import { open, type FileHandle } from 'node:fs/promises'
 import { Readable } from 'node:stream'
 import { ReadableStream } from 'node:stream/web'
-import { checkInteger, checkString } from './arguments.ts'
+import { checkInteger, checkOptions, checkString } from './arguments.ts'
 
 /** Bodies that are whole in memory or can be opened again, and streams, which can be sent once only. */
 export type BodyContent =
@@ -33,6 +33,7 @@ export class FileBody {
   /** @param options `start` and `end`, byte offsets, both included. Default: the whole file. */
   constructor(path: string, options: { readonly start?: number; readonly end?: number } = {}) {
     this.path = checkString('path', path)
+    checkOptions('FileBody', options, new Set(['start', 'end']))
     this.start = checkInteger('start (bytes)', options.start ?? 0, 0, Number.MAX_SAFE_INTEGER)
     this.end =
       options.end === undefined
@@ -152,26 +153,27 @@ class StreamSource implements BodySource {
     if (content instanceof URLSearchParams) return this.#open(content.toString())
     if (content instanceof FileBody) {
       const file = await open(content.path)
-      const length = await fileLength(file, content).catch(async (error: unknown) => {
+      let length: number
+      try {
+        length = agreed(await fileLength(file, content))
+      } catch (error) {
         await file.close()
         throw error
-      })
+      }
       if (length === 0) {
         await file.close()
-        return { content: new Uint8Array(), size: agreed(0) }
+        return { content: new Uint8Array(), size: 0 }
       }
       const stream = file.createReadStream({
         start: content.start,
         end: content.start + length - 1,
         highWaterMark: 256 * 1024,
       })
-      return { content: this.#watch(stream), size: agreed(length) }
+      return { content: this.#watch(stream), size: length }
     }
     if (content instanceof Blob) {
-      return {
-        content: this.#each(content.stream() as AsyncIterable<Uint8Array>),
-        size: agreed(content.size),
-      }
+      const size = agreed(content.size)
+      return { content: this.#each(content.stream() as AsyncIterable<Uint8Array>), size }
     }
     if (content instanceof Readable) return { content: this.#watch(content), size: announced }
     if (isIterable(content)) return { content: this.#each(content), size: announced }
@@ -190,8 +192,8 @@ class StreamSource implements BodySource {
 
   /** The caller's iterable, with its errors remembered and its pieces checked. Little between it and the socket: it may be large. */
   #each(chunks: AsyncIterable<unknown> | Iterable<unknown>): AsyncIterable<Uint8Array | string> {
-    const iterator =
-      Symbol.asyncIterator in chunks ? chunks[Symbol.asyncIterator]() : chunks[Symbol.iterator]()
+    // Taken with the first piece: until then the source is untouched, and may be sent by another try.
+    let iterator: AsyncIterator<unknown> | Iterator<unknown> | undefined
     const failed = (error: unknown): never => {
       this.#fault = error instanceof Error ? error : new Error(String(error))
       throw this.#fault
@@ -204,6 +206,8 @@ class StreamSource implements BodySource {
     }
     const next = (): Promise<IteratorResult<Uint8Array | string>> => {
       try {
+        iterator ??=
+          Symbol.asyncIterator in chunks ? chunks[Symbol.asyncIterator]() : chunks[Symbol.iterator]()
         const result = iterator.next()
         return result instanceof Promise
           ? result.then(checked, failed)
@@ -216,7 +220,8 @@ class StreamSource implements BodySource {
       [Symbol.asyncIterator]: () => ({
         next,
         return: async () => {
-          await iterator.return?.()
+          if (iterator !== undefined) await iterator.return?.()
+          else if (this.replayable && chunks instanceof ReadableStream) await chunks.cancel()
           return { done: true, value: undefined }
         },
       }),
@@ -235,4 +240,22 @@ async function fileLength(file: FileHandle, { path, start, end }: FileBody): Pro
   }
   if (start > size) throw new RangeError(`${path} has ${size} bytes; there is nothing from ${start} on`)
   return last - start + 1
+}
+
+/** Closes what was opened for a try and was not sent. The caller's own stream, which another try may send, is left alone. */
+export function discardBody(source: BodySource | undefined, opened: OpenBody | undefined): void {
+  const content = opened?.content
+  if (
+    source?.replayable !== true ||
+    content === null ||
+    content === undefined ||
+    content instanceof Uint8Array
+  )
+    return
+  if (content instanceof Readable) content.destroy()
+  // An error on the way out is nobody's concern any more.
+  else
+    content[Symbol.asyncIterator]()
+      .return?.()
+      .then(undefined, () => {})
 }

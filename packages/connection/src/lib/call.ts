@@ -18,21 +18,31 @@ export class Call {
   readonly #deadline: number | undefined
   #timer: NodeJS.Timeout | undefined
   readonly #signal: AbortSignal | undefined
+  readonly #onEnd: (call: Call) => void
   #listener: (() => void) | undefined
+  /** What the last repetition cost the budget. */
+  spent = 0
 
-  constructor(method: string, url: string, signal: AbortSignal | undefined, deadline: number | undefined) {
+  constructor(
+    method: string,
+    url: string,
+    signal: AbortSignal | undefined,
+    deadline: number | undefined,
+    onEnd: (call: Call) => void,
+  ) {
+    this.#onEnd = onEnd
     this.method = method
     this.url = url
     this.#signal = signal
     this.#deadline = deadline
     if (signal !== undefined) {
-      this.#listener = () => this.#abort(signal.reason)
+      this.#listener = () => this.abort(signal.reason)
       signal.addEventListener('abort', this.#listener, { once: true })
     }
     if (deadline !== undefined) {
       this.#timer = setTimeout(() => {
         const message = `${method} ${url} was not done within its deadline of ${deadline} ms`
-        this.#abort(new HcpTimeoutError('deadline', deadline, message, this.facts(undefined)))
+        this.abort(new HcpTimeoutError('deadline', deadline, message, this.facts(undefined)))
       }, deadline)
     }
   }
@@ -64,6 +74,7 @@ export class Call {
     this.#onAbort = undefined
     clearTimeout(this.#timer)
     if (this.#listener !== undefined) this.#signal?.removeEventListener('abort', this.#listener)
+    this.#onEnd(this)
   }
 
   facts(address: string | undefined, cause?: unknown): ErrorFacts {
@@ -98,7 +109,20 @@ export class Call {
     })
   }
 
-  #abort(reason: unknown): void {
+  /** Waits for something that knows nothing of the call, unless the call is ended meanwhile: then rejects with the reason. */
+  async orAborted<T>(promise: Promise<T>): Promise<T> {
+    const ended = new Promise<never>((_resolve, reject) => {
+      this.onAbort(reject)
+    })
+    try {
+      return await Promise.race([promise, ended])
+    } finally {
+      this.onAbort(undefined)
+    }
+  }
+
+  /** Ends the call: it rejects with this reason. */
+  abort(reason: unknown): void {
     if (this.aborted || this.#ended) return
     this.reason = reason ?? new DOMException('This operation was aborted', 'AbortError')
     const stop = this.#onAbort

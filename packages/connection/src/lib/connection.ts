@@ -1,10 +1,11 @@
 import { validateHeaderName, validateHeaderValue } from 'node:http'
-import { Readable } from 'node:stream'
+import type { Readable } from 'node:stream'
 import type { AuthorizationHeaders } from '@hcp/auth'
 import { AnswerBody } from './answer-body.ts'
 import { checkBoolean, checkInteger, checkMilliseconds, checkOptions, checkString } from './arguments.ts'
-import { type Body, type BodySource, bodySource, type OpenBody } from './body.ts'
+import { type Body, type BodySource, bodySource, discardBody, type OpenBody } from './body.ts'
 import { Call, withFacts } from './call.ts'
+import { contentHash } from './content-hash.ts'
 import {
   errorChannel,
   type RequestEvent,
@@ -24,7 +25,7 @@ import {
   HcpTimeoutError,
 } from './errors.ts'
 import { Exchange } from './exchange.ts'
-import { namedHashes, RunningHash } from './hash.ts'
+import { namedHashes } from './hash.ts'
 import { NodePool } from './node-pool.ts'
 import { HcpResponse } from './response.ts'
 import { retryAfter, type RetryOptions, RetryPolicy } from './retry.ts'
@@ -52,13 +53,16 @@ export interface ConnectionOptions {
   readonly headersTimeout?: number
   /** Longest pause inside an answer's body. Milliseconds, default 30,000. */
   readonly bodyTimeout?: number
-  /** A whole call with all its tries, up to the end of its answer's body. Milliseconds, default none. */
+  /**
+   * A whole call with all its tries, up to the end of its answer's body. Milliseconds, default none: then the wait for a free socket,
+   * which an answer that nobody reads can hold, has no limit.
+   */
   readonly deadline?: number
   /** TCP keep-alive probes after this much silence, `false` for none. Milliseconds, default 60,000. */
   readonly tcpKeepAlive?: number | false
   /** Repetition: its bounds, the number of attempts, or `false` for never. */
   readonly retry?: RetryOptions | number | false
-  /** Compare content with HCP's hash in every GET and PUT of an object. Default false. */
+  /** Compare content with HCP's hash in every GET and PUT of a whole object; of no effect on other requests. Default false. */
   readonly verifyHash?: boolean
 }
 
@@ -168,11 +172,15 @@ export class Connection implements AsyncDisposable {
   }
   readonly #retry: RetryPolicy
   readonly #pool: NodePool
+  readonly #dialer: Dialer
   readonly #origin: string
-  readonly #exchanges = new Set<Exchange>()
-  /** Answers whose body nobody may be reading. */
+  /** Calls that are under way, those included whose answer is still coming in. */
+  readonly #calls = new Set<Call>()
+  /** Answers that were returned before their end. */
   readonly #open = new Map<Exchange, HcpResponse>()
-  #closing: Promise<void> | undefined
+  /** Told when the last call ends, while the connection is closing. */
+  #onIdle: (() => void) | undefined
+  #closed: { readonly promise: Promise<void>; readonly resolve: () => void } | undefined
   #last: HcpResponse | undefined
   /** The namespace's hash algorithm, as seen in answers. */
   #hashScheme: string | undefined
@@ -207,11 +215,11 @@ export class Connection implements AsyncDisposable {
     }
     this.#retry = new RetryPolicy(retry)
     this.#origin = target.origin
-    const dialer = new Dialer(target, {
+    this.#dialer = new Dialer(target, {
       connectTimeout: this.#options.connectTimeout,
       tcpKeepAlive: tcpKeepAlive === false ? 0 : checkMilliseconds('tcpKeepAlive', tcpKeepAlive),
     })
-    this.#pool = new NodePool(this.#origin, dialer, this.#options)
+    this.#pool = new NodePool(this.#origin, this.#dialer, this.#options)
   }
 
   /** Reads an object, a listing or a document. */
@@ -260,26 +268,49 @@ export class Connection implements AsyncDisposable {
   }
 
   get closed(): boolean {
-    return this.#closing !== undefined
+    return this.#closed !== undefined
   }
 
   /**
-   * Lets requests in flight finish, gives up answers that nobody has begun to read, and closes all sockets. Further requests
-   * are refused. Leaves the target alone.
+   * Lets calls under way finish, with their repetitions, gives up answers that nobody has begun to read, and closes all sockets.
+   * Further calls are refused. Leaves the target alone.
    */
   close(): Promise<void> {
-    if (this.#closing === undefined) {
-      this.#closing = this.#pool.close()
-      for (const response of this.#open.values()) if (!response.bodyUsed) void response.dump()
+    if (this.#closed === undefined) {
+      this.#closed = Promise.withResolvers<void>()
+      void this.#closeWhenIdle()
     }
-    return this.#closing
+    return this.#closed.promise
   }
 
-  /** Closes at once: requests in flight are rejected with `reason`, by default an `HcpClosedError`. */
-  async destroy(reason: Error = new HcpClosedError('The connection was destroyed')): Promise<void> {
-    this.#closing ??= this.#pool.destroy(reason)
-    for (const exchange of this.#exchanges) exchange.stop(reason)
-    await this.#pool.destroy(reason)
+  async #closeWhenIdle(): Promise<void> {
+    for (const response of this.#open.values()) if (!response.bodyUsed) void response.dump()
+    if (this.#calls.size > 0) {
+      await new Promise<void>((resolve) => {
+        this.#onIdle = resolve
+      })
+    }
+    await this.#shut()
+  }
+
+  /** Closes at once: calls under way are rejected with an `HcpClosedError` whose `cause` is `reason`. */
+  async destroy(reason?: Error): Promise<void> {
+    this.#closed ??= Promise.withResolvers<void>()
+    for (const call of this.#calls) {
+      call.abort(
+        new HcpClosedError(
+          `The connection was closed before ${call.method} ${call.url} was done`,
+          call.facts(undefined, reason),
+        ),
+      )
+    }
+    await this.#shut()
+  }
+
+  async #shut(): Promise<void> {
+    this.#dialer.close()
+    await this.#pool.destroy()
+    this.#closed?.resolve()
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -294,6 +325,7 @@ export class Connection implements AsyncDisposable {
     known: ReadonlySet<string> = knownBody,
   ): Promise<HcpResponse> {
     try {
+      if (this.closed) throw new HcpClosedError('The connection is closed: make a new one')
       return this.#tries(this.#plan(method, path, body, options, known))
     } catch (error) {
       return Promise.reject(error)
@@ -310,8 +342,8 @@ export class Connection implements AsyncDisposable {
   ): Plan {
     if (options !== noOptions) checkOptions(`Connection.${String(method).toLowerCase()}`, options, known)
     const verb = checkString('method', method)
-    if (!/^[A-Z]+$/.test(verb))
-      throw new RangeError(`method must be upper-case letters, not ${JSON.stringify(verb)}`)
+    if (!/^[A-Z]+$/.test(verb) || verb === 'CONNECT' || verb === 'TRACE')
+      throw new RangeError(`method must be upper-case letters, and one of HCP's, not ${JSON.stringify(verb)}`)
     const { signal, deadline = this.#options.deadline, encoded = false, buffered, idempotent } = options
     const { verifyHash, headersTimeout, bodyTimeout } = options
     const wirePath = requestPath(path, checkBoolean('encoded', encoded))
@@ -328,17 +360,18 @@ export class Connection implements AsyncDisposable {
     const source = bodySource(body, options.size)
     if (body instanceof URLSearchParams) headers['content-type'] ??= 'application/x-www-form-urlencoded'
     const retry = options.retry === undefined ? this.#retry : new RetryPolicy(options.retry, this.#retry)
-    if (this.closed) throw new HcpClosedError('The connection is closed: make a new one')
     signal?.throwIfAborted()
+    const call = new Call(verb, this.#origin + wirePath, signal, deadline, this.#callEnded)
+    this.#calls.add(call)
     return {
-      call: new Call(verb, this.#origin + wirePath, signal, deadline),
+      call,
       path: wirePath,
       query,
       headers,
       source,
       options,
       retry,
-      verifyHash: verifyHash ?? this.#options.verifyHash,
+      verifyHash: (verifyHash ?? this.#options.verifyHash) && isObject(wirePath, query),
       headersTimeout: headersTimeout ?? this.#options.headersTimeout,
       bodyTimeout: bodyTimeout ?? this.#options.bodyTimeout,
     }
@@ -372,7 +405,7 @@ export class Connection implements AsyncDisposable {
           this.#watch(exchange, outcome)
           if (plan.verifyHash && call.method === 'PUT' && outcome.ok)
             await this.#verifyPut(plan, exchange, outcome)
-          plan.retry.budget.give(call.attempts > 1 ? 5 : 1)
+          if (outcome.status < 500) plan.retry.budget.give(call.spent || 1)
         } else verdict = await this.#judgeAnswer(plan, exchange, outcome, doubt)
         if (verdict instanceof HcpResponse) {
           this.#last = verdict
@@ -396,7 +429,7 @@ export class Connection implements AsyncDisposable {
 
   /** Whether this is the answer to return. */
   #isFinal(plan: Plan, { status, address }: HcpResponse, doubt: Doubt): boolean {
-    if (status !== 503) this.target.circle.succeeded(address)
+    if (!isPassing(status)) this.target.circle.succeeded(address)
     if (doubt.raised && isConflict(status)) return false
     return !isPassing(status) || !this.#mayRepeat(plan, status)
   }
@@ -412,19 +445,26 @@ export class Connection implements AsyncDisposable {
     const { status } = response
     const after = retryAfter(response.header('retry-after'))
     const refused = isConflict(status)
-    if (call.method === 'PUT' && (refused || (status !== 503 && status !== 429)) && mustSettle(plan)) {
+    if (call.method === 'PUT' && (refused || !isBusy(status)) && mustSettle(plan)) {
+      // An answer so long that it holds its socket would keep the HEAD waiting; what it says is lost then.
+      const lost = !exchange.ended
+      if (lost) await response.dump()
       const settled = await this.#settle(plan, exchange, doubt)
       if (settled !== undefined) {
         await response.dump()
         return settled
       }
-      // Another object has the name: that is what a plain 409 says, and it is the answer.
-      const answered = status === 409 && doubt.finding === 'other'
-      if (answered || (doubt.finding === 'unknown' && !refused)) {
+      // Somebody else's object has the name, or the caller's own condition does not hold: then this is the answer. So is a failure
+      // of which nothing more could be learned.
+      const answered =
+        (status === 409 && doubt.finding === 'other') ||
+        (status === 412 && doubt.callersOwn) ||
+        (doubt.finding === 'unknown' && !refused)
+      if (answered && !lost) {
         this.#watch(exchange, response)
         return response
       }
-      if (doubt.finding === 'unknown') {
+      if (answered || doubt.finding === 'unknown') {
         await response.dump()
         throw ambiguous(plan, exchange.address, undefined)
       }
@@ -441,9 +481,10 @@ export class Connection implements AsyncDisposable {
       this.#watch(exchange, response)
       return response
     }
+    call.spent = 5
     await response.dump()
-    if (status === 503) {
-      // The node is busy: others are asked meanwhile.
+    if (!refused) {
+      // The next try is for another node, if there is one.
       const pause = after === undefined ? {} : { retryAfter: Math.min(after, retry.maxRetryAfter) }
       this.target.circle.failed(response.address, pause)
       this.#pool.leave(response.address)
@@ -484,6 +525,7 @@ export class Connection implements AsyncDisposable {
     }
     const cost = error instanceof HcpTimeoutError ? 10 : 5
     if (call.attempts >= retry.attempts || !retry.budget.take(cost)) throw error
+    call.spent = cost
     // With another node to ask there is no reason to wait, once.
     const other = exchange.started && this.target.circle.health().some((node) => node.state === 'healthy')
     return {
@@ -508,7 +550,7 @@ export class Connection implements AsyncDisposable {
       case 'OPTIONS':
         return true
       case 'PUT':
-        return status === 503 || status === 429 || mustSettle(plan) || replacesWhole.test(query)
+        return (status !== undefined && isBusy(status)) || mustSettle(plan) || replacesWhole.test(query)
       default:
         return false
     }
@@ -525,35 +567,40 @@ export class Connection implements AsyncDisposable {
     doubt: Doubt,
     error?: HcpError,
   ): Promise<HcpResponse | undefined> {
-    const { call, source, options, headers, query } = plan
+    const { call, source, options, headers, query, retry } = plan
     doubt.raised = true
     const { left } = call
+    let finding: Finding
     let head: HcpResponse
     try {
-      head = await this.#request('HEAD', plan.path, undefined, {
-        encoded: true,
-        ...(options.signal === undefined ? {} : { signal: options.signal }),
-        ...(left === undefined ? {} : { deadline: Math.max(1, Math.ceil(left)) }),
-        headersTimeout: plan.headersTimeout,
-      })
+      const look = this.#plan(
+        'HEAD',
+        plan.path,
+        undefined,
+        {
+          encoded: true,
+          headersTimeout: plan.headersTimeout,
+          ...(options.signal === undefined ? {} : { signal: options.signal }),
+          ...(left === undefined ? {} : { deadline: Math.max(1, Math.ceil(left)) }),
+        },
+        knownRequest,
+      )
+      // This look is a part of the call: it has the call's policy, and is made also while the connection is closing.
+      head = await this.#tries({ ...look, retry })
+      const size = headers['x-hcp-size']
+      if (makesDirectory.test(query)) finding = { kind: directoryFinding(head) }
+      else if (headers['content-encoding'] !== undefined)
+        finding = { kind: head.status === 404 ? 'absent' : 'unknown' }
+      else {
+        const sent = exchange.bodySent ? exchange.sendHash : undefined
+        const object = { source, sent, dataSize: size === undefined ? undefined : Number(size), query }
+        finding = await compareStored(head, object, call)
+      }
     } catch (cause) {
       if (call.aborted) throw call.reason
       options.signal?.throwIfAborted()
       throw ambiguous(plan, exchange.address, error ?? cause)
     }
-    const size = headers['x-hcp-size']
-    const finding: Finding = makesDirectory.test(query)
-      ? {
-          kind:
-            head.header('x-hcp-type') === 'directory' ? 'stored' : head.status === 404 ? 'absent' : 'unknown',
-        }
-      : headers['content-encoding'] === undefined
-        ? await compareStored(
-            head,
-            { source, sent: exchange.sendHash, dataSize: size === undefined ? undefined : Number(size) },
-            call.elapsed,
-          )
-        : { kind: head.status === 404 ? 'absent' : 'unknown' }
     doubt.found(finding)
     if (finding.kind !== 'stored') return undefined
     call.end()
@@ -562,15 +609,21 @@ export class Connection implements AsyncDisposable {
 
   /** Compares what HCP says it stored with what was sent. */
   async #verifyPut(plan: Plan, exchange: Exchange, response: HcpResponse): Promise<void> {
-    const { call, source, query } = plan
-    if (source === undefined || /[?&]type=/.test(query) || plan.headers['content-encoding'] !== undefined)
-      return
+    const { call, source } = plan
+    if (source === undefined || plan.headers['content-encoding'] !== undefined) return
     const named = namedHashes(response.headers)
     const own = response.header('x-hcp-hash')?.split(' ')[0]
     if (own !== undefined) this.#hashScheme = own
     for (const { scheme, hex } of named) {
       let actual = exchange.sendHash?.hex(scheme)
-      if (actual === undefined && source.replayable) actual = await contentHash(source, scheme)
+      if (actual === undefined) {
+        try {
+          actual = (await contentHash(source, scheme, call))?.hex
+        } catch (cause) {
+          if (call.aborted) throw call.reason
+          throw bodyError(plan, cause)
+        }
+      }
       if (actual === undefined) continue
       if (actual === hex) return
       throw new HcpHashError(
@@ -610,13 +663,17 @@ export class Connection implements AsyncDisposable {
     authorizing: readonly string[] | Promise<readonly string[]>,
     condition: Readonly<Record<string, string>> | undefined,
   ): Promise<Exchange> {
-    const { call } = plan
-    const [opened, authorized] = await Promise.allSettled([opening, authorizing])
+    const { call, source } = plan
+    const both = Promise.allSettled([opening, authorizing])
+    // What opens when the call is over already is closed again.
+    void both.then(([opened]) => {
+      if (call.aborted && opened.status === 'fulfilled') discardBody(source, opened.value)
+    })
+    const [opened, authorized] = await call.orAborted(both)
     if (opened.status === 'rejected') throw bodyError(plan, opened.reason)
-    if (authorized.status === 'rejected' || call.aborted) {
-      if (opened.value?.content instanceof Readable && plan.source?.replayable === true)
-        opened.value.content.destroy()
-      throw call.aborted ? call.reason : (authorized as PromiseRejectedResult).reason
+    if (authorized.status === 'rejected') {
+      discardBody(source, opened.value)
+      throw authorized.reason
     }
     return this.#dispatch(plan, opened.value, authorized.value, condition)
   }
@@ -637,6 +694,7 @@ export class Connection implements AsyncDisposable {
     }
     const exchange = new Exchange({
       call,
+      bodySize: opened?.size,
       headersTimeout: plan.headersTimeout,
       bodyTimeout: plan.bodyTimeout,
       verifyHash: plan.verifyHash,
@@ -644,9 +702,11 @@ export class Connection implements AsyncDisposable {
       collectLimit:
         options.buffered === true ? Number.POSITIVE_INFINITY : call.method === 'GET' ? 0 : smallAnswer,
       bodyFault: () => plan.source?.fault(),
-      onEnd: this.#ended,
+      onEnd: (ended, error) => {
+        if (!ended.started) discardBody(plan.source, opened)
+        this.#ended(ended, error)
+      },
     })
-    this.#exchanges.add(exchange)
     call.onAbort((reason) => exchange.stop(reason))
     if (requestChannel.hasSubscribers) requestChannel.publish(eventOf(call, undefined))
     this.#pool.dispatch(
@@ -707,8 +767,12 @@ export class Connection implements AsyncDisposable {
     return this.#hashScheme === undefined ? ['SHA-256', 'MD5'] : [this.#hashScheme]
   }
 
-  readonly #ended = (exchange: Exchange, error: HcpError | undefined): void => {
-    this.#exchanges.delete(exchange)
+  readonly #callEnded = (call: Call): void => {
+    this.#calls.delete(call)
+    if (this.#calls.size === 0) this.#onIdle?.()
+  }
+
+  #ended(exchange: Exchange, error: HcpError | undefined): void {
     const response = this.#open.get(exchange)
     if (response === undefined) return
     this.#open.delete(exchange)
@@ -717,18 +781,20 @@ export class Connection implements AsyncDisposable {
 
   /** Follows an answer that is returned, to its last byte. */
   #watch(exchange: Exchange, response: HcpResponse): void {
-    if (!this.#exchanges.has(exchange)) {
+    if (exchange.ended) {
       this.#finished(response, exchange, undefined)
       return
     }
     this.#open.set(exchange, response)
     exchange.call.onAbort((reason) => exchange.stop(reason))
-    if (this.closed) void response.dump()
+    // Who asked before the connection was closed may still read; but nobody may have to.
+    if (this.closed && !response.bodyUsed) setImmediate(() => void (response.bodyUsed || response.dump()))
   }
 
   #finished(response: HcpResponse, exchange: Exchange, error: HcpError | undefined): void {
     const { call } = exchange
     call.end()
+    if (error instanceof HcpClosedError) return
     if (error !== undefined) {
       this.#nodeFailed(response.address, error)
       if (errorChannel.hasSubscribers) {
@@ -762,6 +828,13 @@ const makesDirectory = /[?&]type=directory(?:&|$)/
 /** Statuses of which HCP's manual says to try again (Using a Namespace, "HTTP return codes"), and those of proxies before it. */
 const isPassing = (status: number): boolean =>
   status === 503 || status === 500 || status === 429 || status === 502 || status === 504 || status === 408
+
+/** Answers after which HCP has done nothing with the request. */
+const isBusy = (status: number): boolean => status === 503 || status === 429
+
+/** Only an object's own content has the hash that HCP names: no listing, annotation, document or management resource. */
+const isObject = (path: string, query: string): boolean =>
+  path.startsWith('/rest/') && !/[?&]type=/.test(query)
 
 /** After a PUT whose answer was lost: somebody has the name, and that may be the PUT itself. */
 const isConflict = (status: number): boolean => status === 409 || status === 412
@@ -808,12 +881,9 @@ function settledAnswer(call: Call, head: HcpResponse): HcpResponse {
   )
 }
 
-async function contentHash(source: BodySource, scheme: string): Promise<string | undefined> {
-  const hash = new RunningHash([scheme])
-  const { content } = await source.open()
-  if (content instanceof Uint8Array) hash.update(content)
-  else if (content !== null) for await (const chunk of content) hash.update(chunk as Uint8Array | string)
-  return hash.hex(scheme)
+const directoryFinding = (head: HcpResponse): 'stored' | 'absent' | 'unknown' => {
+  if (head.status === 404) return 'absent'
+  return head.header('x-hcp-type') === 'directory' ? 'stored' : 'unknown'
 }
 
 const eventOf = (call: Call, address: string | undefined): RequestEvent => ({
@@ -828,7 +898,7 @@ function ownCopy(headers: unknown): Record<string, string> {
   if (headers === null || typeof headers !== 'object' || Symbol.iterator in headers) {
     throw new TypeError('headers must be an object of names and values')
   }
-  const copy: Record<string, string> = {}
+  const copy = Object.create(null) as Record<string, string>
   for (const [name, value] of Object.entries(headers)) {
     if (typeof value !== 'string' && typeof value !== 'number') {
       throw new TypeError(`headers: the value of "${name}" must be a string or number, not ${typeof value}`)

@@ -28,8 +28,9 @@ interface DialOptions {
 }
 
 /**
- * A node that has not answered after this many milliseconds gets company: the next node is dialled beside it and the first
- * to be ready wins (the idea of RFC 8305, section 5). So a silent node costs a fraction of a second, not a whole time limit.
+ * A node that has not answered after this many milliseconds, or three times what nodes usually take, gets company: the next node is
+ * dialled beside it and the first to be ready wins (the idea of RFC 8305, section 5). So a silent node costs a fraction of a second,
+ * not a whole time limit.
  */
 const headStart = 300
 
@@ -40,11 +41,19 @@ export class Dialer {
   readonly #options: DialOptions
   /** TLS sessions by node, so that a second connection needs no full handshake. */
   readonly #sessions = new Map<string, Buffer>()
+  readonly #closing = new AbortController()
+  /** Milliseconds that connections took lately, smoothed. */
+  #usual = 0
 
   constructor(target: Target, options: DialOptions) {
     this.#target = target
     this.#tls = tlsOf(target)
     this.#options = options
+  }
+
+  /** Gives up what is being dialled. */
+  close(): void {
+    this.#closing.abort()
   }
 
   /**
@@ -92,14 +101,17 @@ export class Dialer {
           open.set(address, { abort, since: performance.now() })
           running.set(address, this.#node(address, abort.signal))
         }
+        if (this.#closing.signal.aborted) throw new HcpClosedError('The connection was closed')
         if (running.size === 0) throw this.#exhausted(failures, causes)
-        const first = await race(running.values(), address === undefined ? undefined : headStart)
+        const patience = Math.max(headStart, 3 * this.#usual)
+        const first = await race(running.values(), address === undefined ? undefined : patience)
         if (first === undefined) continue
         running.delete(first.address)
         const since = open.get(first.address)?.since ?? 0
         open.delete(first.address)
         if (!(first instanceof DialFailure)) {
           fastest = performance.now() - since
+          this.#usual += (fastest - this.#usual) / 4
           circle.succeeded(first.address)
           return { ...first, times: { ...first.times, dns } }
         }
@@ -130,6 +142,7 @@ export class Dialer {
     const { connectTimeout, tcpKeepAlive } = this.#options
     const tls = this.#tls
     const began = performance.now()
+    const closing = this.#closing.signal
     return new Promise((resolve) => {
       let connected = 0
       let secure: TLSSocket | undefined
@@ -150,6 +163,7 @@ export class Dialer {
       const finish = (outcome: Dialled | DialFailure): void => {
         clearTimeout(timer)
         signal.removeEventListener('abort', onAbort)
+        closing.removeEventListener('abort', onAbort)
         tcp.off('error', onError)
         secure?.off('error', onError)
         if (outcome instanceof DialFailure) {
@@ -158,13 +172,13 @@ export class Dialer {
         }
         resolve(outcome)
       }
-      const onAbort = (): void =>
-        finish(new DialFailure(address, 'connect', 'ECANCELED', 'another node was faster'))
+      const onAbort = (): void => finish(new DialFailure(address, 'connect', 'ECANCELED', 'given up'))
       const onError = (error: NodeJS.ErrnoException): void => {
-        const kind = connected === 0 ? 'connect' : isCertificateError(error) ? 'certificate' : 'tls'
+        const kind = failureKind(error, connected > 0)
         finish(new DialFailure(address, kind, error.code ?? 'ERROR', error.message, error))
       }
       signal.addEventListener('abort', onAbort)
+      closing.addEventListener('abort', onAbort)
       tcp.once('error', onError)
       tcp.once('connect', () => {
         connected = performance.now()
@@ -275,6 +289,12 @@ function nameError(fqdn: string, error: unknown, failures: readonly AttemptFailu
     cause: error,
     failures,
   })
+}
+
+/** A node that goes away in the middle of a handshake says nothing about its TLS. */
+function failureKind(error: NodeJS.ErrnoException, connected: boolean): DialFailure['kind'] {
+  if (!connected || error.code === 'ECONNRESET' || error.code === 'EPIPE') return 'connect'
+  return isCertificateError(error) ? 'certificate' : 'tls'
 }
 
 function isCertificateError(error: NodeJS.ErrnoException): boolean {

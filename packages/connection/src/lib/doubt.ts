@@ -11,17 +11,18 @@ export class Doubt {
   finding: Finding['kind'] | undefined
   /** Headers for the next try, so that it cannot store a second version if an earlier try did come through after all. */
   condition: Readonly<Record<string, string>> | undefined
-  readonly #callersOwn: boolean
+  /** The caller has set a condition: its failure is an answer. */
+  readonly callersOwn: boolean
 
   constructor(headers: Readonly<Record<string, string>>) {
-    this.#callersOwn = conditionNames.some((name) => headers[name] !== undefined)
+    this.callersOwn = conditionNames.some((name) => headers[name] !== undefined)
   }
 
   found(finding: Finding): void {
     this.finding = finding.kind
     this.condition = undefined
     // A condition of the caller's guards the object already, and is not ours to replace.
-    if (this.#callersOwn) return
+    if (this.callersOwn) return
     if (finding.kind === 'absent') this.condition = { 'if-none-match': '*' }
     if (finding.kind === 'other') {
       if (finding.etag === undefined) this.finding = 'unknown'

@@ -85,6 +85,11 @@ export class HcpError extends Error {
     this.sent = facts.sent ?? false
   }
 
+  /** For logs: everything but the stack and the cause. */
+  toJSON(): Record<string, unknown> {
+    return Object.fromEntries([...Object.entries(this), ['message', this.message]])
+  }
+
   /** True for errors of this family, also when another installed copy of the package made them. */
   static isInstance(value: unknown): value is HcpError {
     return value instanceof Error && 'code' in value && codes.has(value.code)

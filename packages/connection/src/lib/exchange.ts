@@ -28,6 +28,8 @@ export interface ExchangeOptions {
   readonly sendHash: readonly string[]
   /** Bytes of the answer to take in without a reader. */
   readonly collectLimit: number
+  /** Bytes announced for the body, if any. */
+  readonly bodySize: number | undefined
   /** The caller's body failed, not the network. */
   readonly bodyFault: () => Error | undefined
   readonly onEnd: (exchange: Exchange, error: HcpError | undefined) => void
@@ -41,12 +43,12 @@ export class Exchange implements NodeHandler {
   client: NodeClient | undefined
   /** The head of the request was about to be written: from here on HCP may have seen the request. */
   started = false
-  /** The request went out whole. Before that HCP stores nothing (Using a Namespace, "Failed HTTP write operations"). */
-  bodySent = false
+  readonly dispatchedAt: number = performance.now()
+  #sent = 0
+  #sourceEnded = false
   /** Hash of the body as it was sent. */
   readonly sendHash: RunningHash | undefined
   readonly #options: ExchangeOptions
-  readonly #dispatched = performance.now()
   #address: string | undefined
   /** What the connection took that was opened for this try; nothing if an open one was used. */
   #times: Dialled['times'] = none
@@ -73,6 +75,16 @@ export class Exchange implements NodeHandler {
     this.#resolve = resolve
     this.#reject = reject
     if (options.sendHash.length > 0) this.sendHash = new RunningHash(options.sendHash)
+  }
+
+  /** The request went out whole. Before that HCP stores nothing (Using a Namespace, "Failed HTTP write operations"). */
+  get bodySent(): boolean {
+    return this.#sourceEnded || this.#sent >= (this.#options.bodySize ?? Number.POSITIVE_INFINITY)
+  }
+
+  /** The last byte of the answer has come, or the try has failed. */
+  get ended(): boolean {
+    return this.#endedAt !== 0
   }
 
   /** The node, once known. */
@@ -109,11 +121,12 @@ export class Exchange implements NodeHandler {
   }
 
   onBodySent(chunk: Uint8Array | string): void {
+    this.#sent += typeof chunk === 'string' ? Buffer.byteLength(chunk) : chunk.byteLength
     this.sendHash?.update(chunk)
   }
 
   onRequestSent(): void {
-    this.bodySent = true
+    this.#sourceEnded = true
   }
 
   onResponseStart(
@@ -258,7 +271,7 @@ export class Exchange implements NodeHandler {
     const { call } = this.#options
     const { dns, connect, tls } = this.#times
     return {
-      wait: Math.max(0, this.#startedAt - this.#dispatched - dns - connect - tls),
+      wait: Math.max(0, this.#startedAt - this.dispatchedAt - dns - connect - tls),
       dns,
       connect,
       tls,

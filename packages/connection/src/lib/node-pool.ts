@@ -1,10 +1,13 @@
 import type { Socket } from 'node:net'
+import { performance } from 'node:perf_hooks'
 import { Client, type Dispatcher, Pool } from 'undici'
 import type { Dialled, Dialer } from './dialer.ts'
 
 /** A handler that wants to know which client, and so which node, its request goes to. */
 export interface NodeHandler extends Dispatcher.DispatchHandler {
   client: NodeClient | undefined
+  /** When the request was handed to the pool, by `performance.now`. */
+  readonly dispatchedAt: number
 }
 
 export interface PoolOptions {
@@ -23,14 +26,17 @@ export class NodeClient extends Client {
   requests = 0
   /** `X-RequestId` of the answer before: HCP never sends one twice. */
   lastRequestId: string | undefined
+  readonly #socketLifetime: number
+  #openedAt = 0
 
-  constructor(origin: URL, dialer: Dialer, options: Client.Options) {
+  constructor(origin: URL, dialer: Dialer, socketLifetime: number, options: Client.Options) {
     super(origin, {
       ...options,
       connect: (_options, callback) => {
         dialer.dial().then(
           (dialled) => {
             this.dialled = dialled
+            this.#openedAt = performance.now()
             this.requests = 0
             this.lastRequestId = undefined
             callback(null, dialled.socket)
@@ -39,10 +45,14 @@ export class NodeClient extends Client {
         )
       },
     })
+    this.#socketLifetime = socketLifetime
   }
 
   override dispatch(options: Dispatcher.DispatchOptions, handler: Dispatcher.DispatchHandler): boolean {
-    ;(handler as NodeHandler).client = this
+    const exchange = handler as NodeHandler
+    exchange.client = this
+    // The last request of an old socket tells the node so; the next one dials anew.
+    if (exchange.dispatchedAt - this.#openedAt > this.#socketLifetime) options.reset = true
     return super.dispatch(options, handler)
   }
 
@@ -59,10 +69,9 @@ export class NodePool extends Pool {
     const clients = new Set<NodeClient>()
     super(origin, {
       connections: options.connections,
-      clientTtl: options.socketLifetime,
       factory: (url) => {
         for (const client of clients) if (client.closed || client.destroyed) clients.delete(client)
-        const client = new NodeClient(new URL(url), dialer, {
+        const client = new NodeClient(new URL(url), dialer, options.socketLifetime, {
           // One request at a time on a socket: an answer can only belong to the request before it.
           pipelining: 1,
           allowH2: false,

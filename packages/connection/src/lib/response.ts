@@ -138,7 +138,7 @@ export class HcpResponse implements AsyncIterable<Uint8Array>, AsyncDisposable {
     return this.#body.read(checkInteger('size (bytes)', size, 1, Number.MAX_SAFE_INTEGER))
   }
 
-  /** Gives the body up. Always do one or the other: read it, or dump it. */
+  /** Gives the body up; who is reading it gets an error. Always do one or the other: read it, or dump it. */
   async dump(): Promise<void> {
     this.#body.drop()
     // Whatever happens to a rest that nobody wants is no news.
@@ -150,7 +150,9 @@ export class HcpResponse implements AsyncIterable<Uint8Array>, AsyncDisposable {
     return this.#body[Symbol.asyncIterator]()
   }
 
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.dump()
+  /** As `dump`, but lets `bytes`, `text` or `json` finish that were called and not awaited. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#body.collecting) await this.#body.whole().catch(() => undefined)
+    else await this.dump()
   }
 }

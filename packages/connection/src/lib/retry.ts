@@ -17,7 +17,7 @@ export interface RetryOptions {
 
 /**
  * What all requests together may spend on repetition, so that an outage is not made worse by everybody asking again. A repetition
- * costs 5, after a time-out 10; a request that succeeds brings 1 back, one that succeeds after repetitions also what its last one cost.
+ * costs 5, after a time-out 10; a request that succeeds brings 1 back, or what its last repetition cost.
  */
 export class RetryBudget {
   readonly capacity: number

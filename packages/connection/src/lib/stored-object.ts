@@ -1,10 +1,12 @@
 import type { BodySource } from './body.ts'
-import { type ContentHash, namedHashes, RunningHash } from './hash.ts'
+import type { Call } from './call.ts'
+import { contentHash } from './content-hash.ts'
+import { type ContentHash, namedHashes, type RunningHash } from './hash.ts'
 import type { HcpResponse } from './response.ts'
 
 /** What a HEAD tells about a PUT whose answer was lost. */
 export type Finding =
-  /** The object is there, has this request's content and is not older than the request. */
+  /** The object is there, has this request's content and settings, and is not older than the request. */
   | { readonly kind: 'stored' }
   /** There is no object. */
   | { readonly kind: 'absent' }
@@ -13,72 +15,93 @@ export type Finding =
   /** The content could not be compared. */
   | { readonly kind: 'unknown' }
 
-/** The content that a PUT meant to store. */
-export interface SentContent {
+/** What a PUT meant to store. */
+export interface SentObject {
   readonly source: BodySource | undefined
-  /** Hash of what went out, for sources that cannot be read again. */
+  /** Hash of the whole body as it went out, for sources that cannot be read again. */
   readonly sent: RunningHash | undefined
   /** Bytes of the body that are the object's data: all, or the first part of a `type=whole-object` body (`X-HCP-Size`). */
   readonly dataSize: number | undefined
+  /** Query of the request: the object's settings. */
+  readonly query: string
 }
 
-/** X-HCP-Time and the ingest times are whole seconds in older releases, and clocks of nodes differ a little. */
-const clockSlack = 3_000
+/** Clocks of nodes differ a little. */
+const clockSlack = 250
 
 /**
  * Compares the object that a HEAD found with what a PUT meant to store.
  *
- * @param elapsed Milliseconds since the PUT began: an object that is older was there before it.
+ * @throws what the body's source throws when it is read again.
  */
-export async function compareStored(
-  head: HcpResponse,
-  content: SentContent,
-  elapsed: number,
-): Promise<Finding> {
+export async function compareStored(head: HcpResponse, object: SentObject, call: Call): Promise<Finding> {
   if (head.status === 404 || head.status === 204) return { kind: 'absent' }
   if (head.status !== 200) return { kind: 'unknown' }
-  const etag = head.header('etag')
-  const age = objectAge(head)
-  if (age !== undefined && age > elapsed + clockSlack) return { kind: 'other', etag }
+  const other: Finding = { kind: 'other', etag: head.header('etag') }
+  if (leastAge(head) > call.elapsed + clockSlack) return other
   const hashes = namedHashes(head.headers)
   const size = Number(head.header('x-hcp-size') ?? head.header('content-length') ?? Number.NaN)
   if (hashes.length === 0 || Number.isNaN(size)) return { kind: 'unknown' }
-  const ours = await ourHash(hashes, content)
+  const ours = await sameContent(hashes, size, object, call)
   if (ours === undefined) return { kind: 'unknown' }
-  return ours.size === size && ours.same ? { kind: 'stored' } : { kind: 'other', etag }
+  return ours && sameSettings(head, object.query) ? { kind: 'stored' } : other
 }
 
-/** Milliseconds between the object's creation and now, both by the clock of HCP. */
-function objectAge(head: HcpResponse): number | undefined {
+/**
+ * Milliseconds that the object has been there at the least, by the clock of HCP: `X-HCP-Time` has whole seconds, and the ingest time has
+ * only in older releases. Minus infinity where HCP does not say.
+ */
+function leastAge(head: HcpResponse): number {
   const now = Number(head.header('x-hcp-time') ?? Number.NaN) * 1000
-  const created = Number(
-    head.header('x-hcp-ingesttimemilliseconds') ??
-      head.header('x-hcp-versioncreatetimemilliseconds') ??
-      Number(head.header('x-hcp-ingesttime') ?? Number.NaN) * 1000,
-  )
-  return Number.isNaN(now - created) ? undefined : now - created
+  const exact =
+    head.header('x-hcp-ingesttimemilliseconds') ?? head.header('x-hcp-versioncreatetimemilliseconds')
+  const created =
+    exact === undefined ? (Number(head.header('x-hcp-ingesttime') ?? Number.NaN) + 1) * 1000 : Number(exact)
+  return Number.isNaN(now - created) ? Number.NEGATIVE_INFINITY : now - created
 }
 
-async function ourHash(
+async function sameContent(
   hashes: readonly ContentHash[],
-  { source, sent, dataSize }: SentContent,
-): Promise<{ size: number; same: boolean } | undefined> {
+  size: number,
+  { source, sent, dataSize }: SentObject,
+  call: Call,
+): Promise<boolean | undefined> {
   if (sent !== undefined && dataSize === undefined) {
     for (const { scheme, hex } of hashes) {
       const actual = sent.hex(scheme)
-      if (actual !== undefined) return { size: sent.size, same: actual === hex }
+      if (actual !== undefined) return sent.size === size && actual === hex
     }
   }
-  const [first] = hashes
-  if (first === undefined || (source !== undefined && !source.replayable)) return undefined
-  const hash = new RunningHash([first.scheme])
-  const limit = dataSize ?? Number.POSITIVE_INFINITY
-  const add = (chunk: Uint8Array | string): void => {
-    const bytes = typeof chunk === 'string' ? Buffer.from(chunk) : chunk
-    if (hash.size < limit) hash.update(bytes.subarray(0, Math.min(bytes.byteLength, limit - hash.size)))
+  for (const { scheme, hex } of hashes) {
+    const ours = await contentHash(source, scheme, call, dataSize)
+    if (ours !== undefined) return ours.size === size && ours.hex === hex
   }
-  const content = source === undefined ? null : (await source.open()).content
-  if (content instanceof Uint8Array) add(content)
-  else if (content !== null) for await (const chunk of content) add(chunk as Uint8Array | string)
-  return { size: hash.size, same: hash.hex(first.scheme) === first.hex }
+  return undefined
+}
+
+/**
+ * Whether the object has the settings that the PUT gave it: an equal object of somebody else's, stored in the same second, may have
+ * others. Of retention only the kind is compared: an offset cannot be told from the date that HCP made of it.
+ */
+function sameSettings(head: HcpResponse, query: string): boolean {
+  const params = new URLSearchParams(query)
+  for (const [param, header] of [
+    ['hold', 'x-hcp-retentionhold'],
+    ['index', 'x-hcp-index'],
+    ['shred', 'x-hcp-shred'],
+  ] as const) {
+    const wanted = params.get(param)
+    const found = head.header(header)
+    if (wanted !== null && found !== undefined && wanted !== found) return false
+  }
+  if (params.has('acl') && head.header('x-hcp-acl') === 'false') return false
+  const retention = params.get('retention')
+  const found = head.header('x-hcp-retention')
+  if (retention === null || found === undefined) return true
+  const ofClass = /^C\+(.+)$/i.exec(retention.trim())?.[1]
+  if (ofClass !== undefined)
+    return head.header('x-hcp-retentionclass')?.toLowerCase() === ofClass.toLowerCase()
+  if (/^-?\d+$/.test(retention)) return Number(retention) === Number(found)
+  // An offset or a date: a time it is, then.
+  return Number(found) > 0 || !/^[ARN+-]|^\d{4}-/.test(retention)
 }

@@ -115,7 +115,7 @@ describe('what is no certificate error', () => {
     const connection = new Connection(target, { retry: false })
     const error: unknown = await connection.get('/rest').catch((reason: unknown) => reason)
     expect(error).toBeInstanceOf(HcpError)
-    expect(error).toMatchObject({ code: 'HCP_TLS', sent: false })
+    expect(error).toMatchObject({ code: 'HCP_CONNECT', sent: false, retryable: true })
     await connection.close()
     target.close()
     server.close()
