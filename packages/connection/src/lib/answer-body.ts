@@ -1,6 +1,5 @@
 import { channel } from 'node:diagnostics_channel'
 import { Readable } from 'node:stream'
-import { HcpClosedError } from './errors.ts'
 
 /** What the body needs of the exchange it belongs to. */
 export interface Flow {
@@ -8,6 +7,8 @@ export interface Flow {
   resume(): void
   /** Gives the answer up: the socket is closed. */
   abandon(): void
+  /** For a reader whose answer is given up. */
+  givenUp(): Error
 }
 
 /** Held back for a reader that has not begun or is slow; then the socket waits. */
@@ -185,7 +186,7 @@ export class AnswerBody {
   drop(): void {
     if (this.#ended || this.#mode === 'drop') return
     if (this.busy) {
-      this.fail(new HcpClosedError('The answer was given up while it was being read'))
+      this.fail(this.#flow.givenUp())
       this.#mode = 'drop'
       this.#flow.abandon()
       return

@@ -103,6 +103,7 @@ describe('a Connection says what is wrong with its options', () => {
     expect(() => new RetryBudget(-1)).toThrow(RangeError)
     expect(() => new FileBody('')).toThrow(RangeError)
     expect(() => new FileBody('a', { start: 5, end: 4 })).toThrow(RangeError)
+    expect(() => new FileBody('a', { from: 5 } as never)).toThrow('unknown option "from"')
   })
 })
 
@@ -151,6 +152,7 @@ describe('a request with bad arguments is refused before anything is sent', () =
     ['put', ['/a', 'abc', { size: -1 }], RangeError, 'size'],
     ['request', ['get', '/a'], RangeError, 'method must be upper-case'],
     ['request', ['', '/a'], RangeError, 'method'],
+    ['request', ['CONNECT', '/a'], RangeError, 'method'],
     ['request', [undefined, '/a'], TypeError, 'method'],
     ['request', ['GET', '/a', { boddy: '' }], TypeError, 'unknown option "boddy"'],
   ] as const)('%s, row %#', async (method, args, kind, words) => {

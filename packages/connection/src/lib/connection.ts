@@ -862,7 +862,10 @@ const bodyError = ({ call }: Plan, cause: unknown): HcpBodyError =>
 /** The answer to a PUT whose own answer was lost, made of the HEAD that proved it. */
 function settledAnswer(call: Call, head: HcpResponse): HcpResponse {
   const { 'content-length': _length, ...headers } = head.headers
-  const body = new AnswerBody({ pause: () => {}, resume: () => {}, abandon: () => {} }, 0)
+  const body = new AnswerBody(
+    { pause: () => {}, resume: () => {}, abandon: () => {}, givenUp: () => new HcpClosedError('') },
+    0,
+  )
   body.finish()
   const timing = { ...head.timing, total: call.elapsed }
   return new HcpResponse(

@@ -30,6 +30,8 @@ export async function contentHash(
       for await (const chunk of content) {
         if (call.aborted) throw call.reason
         add(chunk as Uint8Array | string)
+        // A source may linger after its last announced byte.
+        if (hash.size >= Math.min(limit, opened?.size ?? Number.POSITIVE_INFINITY)) return
       }
     }
     try {

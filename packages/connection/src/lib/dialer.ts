@@ -34,6 +34,9 @@ interface DialOptions {
  */
 const headStart = 300
 
+/** Milliseconds that connections to a target took lately, smoothed. */
+const usualTimes = new WeakMap<Target, number>()
+
 /** Connects to a target's nodes: the next healthy address of the ring, and the others after it. */
 export class Dialer {
   readonly #target: Target
@@ -42,8 +45,6 @@ export class Dialer {
   /** TLS sessions by node, so that a second connection needs no full handshake. */
   readonly #sessions = new Map<string, Buffer>()
   readonly #closing = new AbortController()
-  /** Milliseconds that connections took lately, smoothed. */
-  #usual = 0
 
   constructor(target: Target, options: DialOptions) {
     this.#target = target
@@ -103,7 +104,8 @@ export class Dialer {
         }
         if (this.#closing.signal.aborted) throw new HcpClosedError('The connection was closed')
         if (running.size === 0) throw this.#exhausted(failures, causes)
-        const patience = Math.max(headStart, 3 * this.#usual)
+        const usual = usualTimes.get(this.#target) ?? 0
+        const patience = Math.max(headStart, 3 * usual)
         const first = await race(running.values(), address === undefined ? undefined : patience)
         if (first === undefined) continue
         running.delete(first.address)
@@ -111,7 +113,7 @@ export class Dialer {
         open.delete(first.address)
         if (!(first instanceof DialFailure)) {
           fastest = performance.now() - since
-          this.#usual += (fastest - this.#usual) / 4
+          usualTimes.set(this.#target, usual === 0 ? fastest : usual + (fastest - usual) / 4)
           circle.succeeded(first.address)
           return { ...first, times: { ...first.times, dns } }
         }

@@ -161,6 +161,10 @@ export class Exchange implements NodeHandler {
         pause: () => this.#controller?.pause(),
         resume: () => this.#controller?.resume(),
         abandon: () => this.#controller?.abort(new HcpClosedError('The answer was given up')),
+        givenUp: () => {
+          const what = `The answer to ${call.method} ${call.url} was given up while it was being read`
+          return new HcpClosedError(what, call.facts(this.address))
+        },
       },
       collectLimit,
     )
