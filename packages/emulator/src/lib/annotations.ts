@@ -4,9 +4,11 @@ import { need } from './answer.ts'
 import type { Blob } from './blob-store.ts'
 import { maximumAnnotations, maximumAnnotationSize, maximumCheckedAnnotationSize } from './choices.ts'
 import { hasConditions } from './conditions.ts'
+import { acceptsGzip, compressed, gunzipped, isGzip } from './content-coding.ts'
 import type { Annotation, Version } from './namespace.ts'
 import { changeTimes, uncached } from './object-headers.ts'
 import { Refusal } from './refusal.ts'
+import { limited } from './request-body.ts'
 import type { Query } from './request-target.ts'
 import { decodeText } from './request-target.ts'
 import { isUnderRetention } from './retention.ts'
@@ -42,13 +44,15 @@ export async function putAnnotation(exchange: Exchange): Promise<Answer> {
   const { namespace, target, system, body } = exchange
   need(exchange, 'write')
   const name = annotationName(target.query)
+  const gzip = isGzip(exchange)
   if (namespace.find(target.path)?.kind === 'directory') {
     throw new Refusal(400, 'Custom Metadatasetting is not allowed on a directory')
   }
   checkAnnotationRoom(exchange, object(exchange), name)
   const room = Math.min(namespace.settings.quotaBytes - namespace.usedBytes, maximumAnnotationSize)
   if ((body.announced ?? 0) > room) throw new Refusal(413, 'The annotation is too large.')
-  const blob = await system.blobs.write(body, { hashScheme: namespace.settings.hashScheme, maximum: room })
+  const source = limited(gzip ? gunzipped(body) : body, room)
+  const blob = await system.blobs.write(source, { hashScheme: namespace.settings.hashScheme })
   try {
     const refused = await checkAnnotation(exchange, name, blob)
     if (refused !== undefined) throw refused
@@ -86,17 +90,18 @@ export async function deleteAnnotation(exchange: Exchange): Promise<Answer> {
 
 /** GET and HEAD of an annotation. */
 export function readAnnotation(exchange: Exchange): Answer {
-  const { target, system, method } = exchange
+  const { target, system, method, headers: sent } = exchange
   need(exchange, 'read')
   const version = object(exchange)
   const { blob, change } = find(version, annotationName(target.query))
+  const gzip = method === 'GET' && acceptsGzip(sent['accept-encoding'], system.choices)
   const headers = [
     'ETag',
     `"${version.data.md5}"`,
     ...uncached,
     'Content-Type',
     'text/xml',
-    'Content-Length',
+    ...(gzip ? ['Content-Encoding', 'gzip', 'X-HCP-ContentLength'] : ['Content-Length']),
     String(blob.size),
     'X-HCP-Type',
     'annotation',
@@ -107,7 +112,8 @@ export function readAnnotation(exchange: Exchange): Answer {
     ...changeTimes(change),
   ]
   if (method === 'HEAD') return { status: 200, headers }
-  return { status: 200, headers, body: system.blobs.buffer(blob) ?? system.blobs.read(blob) }
+  const body = system.blobs.buffer(blob) ?? system.blobs.read(blob)
+  return { status: 200, headers, body: gzip ? compressed(body) : body }
 }
 
 /** The list of an object's annotations. */
@@ -129,8 +135,12 @@ export function annotationInfo(exchange: Exchange): Answer {
   const body = Buffer.from(
     `<?xml version="1.0" encoding="UTF-8" standalone="yes"?>\n<annotations>\n${entries.join('')}</annotations>\n`,
   )
-  const headers = [...uncached, 'Content-Type', 'text/xml', 'Content-Length', String(body.length)]
-  return exchange.method === 'HEAD' ? { status: 200, headers } : { status: 200, headers, body }
+  const { method, headers: sent, system } = exchange
+  const gzip = method === 'GET' && acceptsGzip(sent['accept-encoding'], system.choices)
+  const length = gzip ? ['Content-Encoding', 'gzip', 'X-HCP-ContentLength'] : ['Content-Length']
+  const headers = [...uncached, 'Content-Type', 'text/xml', ...length, String(body.length)]
+  if (method === 'HEAD') return { status: 200, headers }
+  return { status: 200, headers, body: gzip ? compressed(body) : body }
 }
 
 /** The version that a request is about: the current one, or for reading the one it names. */

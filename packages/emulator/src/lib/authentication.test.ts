@@ -176,6 +176,8 @@ describe('/proc', () => {
     ['statistics', 'n1', credentials('n', 'x'), 403],
     ['statistics', 'n1', null, 401],
     ['namespacePermissions', 'n1', credentials('n', 'n01'), 404],
+    ['constructor', 'n1', credentials('n', 'n01'), 404],
+    ['__proto__', 'n1', credentials('n', 'n01'), 404],
     ['statistics?all=true', 'n1', credentials('n', 'n01'), 400],
   ])('%s of %s', async (path, namespace, authorization, status) => {
     expect(

@@ -1,6 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import type { Version } from './namespace.ts'
 import { Refusal } from './refusal.ts'
+import { parseHttpDate } from './times.ts'
 
 const names = ['if-match', 'if-none-match', 'if-modified-since', 'if-unmodified-since'] as const
 
@@ -32,15 +33,15 @@ export function checkConditions(
   if (unmodifiedSince !== undefined && changed > unmodifiedSince) throw new Refusal(412)
 }
 
-/** ETags may come with or without quotes; `*` stands for whatever is there. */
+/** ETags may come with or without quotes, or as weak ones; `*` stands for whatever is there. */
 function matches(header: string, version: Version | undefined): boolean {
   if (version === undefined) return false
-  const tags = header.split(',').map((tag) => tag.trim().replaceAll('"', ''))
+  const tags = header.split(',').map((tag) => tag.trim().replace(/^W\//, '').replaceAll('"', ''))
   return tags.includes('*') || tags.includes(version.data.md5)
 }
 
 /** A date that cannot be read is ignored (RFC 9110, section 13.1.3). */
 function seconds(header: string | undefined): number | undefined {
-  const time = header === undefined ? NaN : Date.parse(header)
-  return Number.isNaN(time) ? undefined : Math.floor(time / 1000)
+  const time = header === undefined ? undefined : parseHttpDate(header)
+  return time === undefined ? undefined : Math.floor(time / 1000)
 }

@@ -1,7 +1,9 @@
 import { Readable } from 'node:stream'
 import type { Answer, Exchange } from './answer.ts'
 import { need } from './answer.ts'
+import { acceptsGzip, compressed } from './content-coding.ts'
 import type { Directory, Entry, Namespace, Version } from './namespace.ts'
+import { currentOf } from './namespace.ts'
 import { annotationList, changeTimes } from './object-headers.ts'
 import { Refusal } from './refusal.ts'
 import { booleanParameter, encodeBytes } from './request-target.ts'
@@ -13,7 +15,7 @@ export async function putDirectory(exchange: Exchange): Promise<Answer> {
   const { namespace, target, system } = exchange
   need(exchange, 'write')
   const entry = namespace.find(target.path)
-  const exists = entry?.kind === 'directory' ? !entry.deleted : entry !== undefined
+  const exists = entry?.kind === 'object' ? currentOf(entry) !== undefined : entry?.deleted === false
   if (exists || namespace.writing.has(target.path)) throw new Refusal(409, 'The name is taken.')
   namespace.checkParents(target.path)
   await system.commit(namespace, { op: 'directory', path: target.path, at: system.now() })
@@ -22,8 +24,9 @@ export async function putDirectory(exchange: Exchange): Promise<Answer> {
 
 /** GET (a listing) and HEAD of a directory. */
 export function readDirectory(exchange: Exchange, directory: Directory): Answer {
-  const { target, method, namespace, system } = exchange
+  const { target, method, namespace, system, headers: sent } = exchange
   need(exchange, 'browse')
+  const gzip = method === 'GET' && acceptsGzip(sent['accept-encoding'], system.choices)
   const deleted = booleanParameter(target.query, 'deleted') ?? false
   const recent = booleanParameter(target.query, 'mostRecentDirTimes') ?? false
   if (directory.deleted && !deleted) throw new Refusal(404)
@@ -37,13 +40,15 @@ export function readDirectory(exchange: Exchange, directory: Directory): Answer 
     'Thu, 01 Jan 1970 00:00:00 GMT',
     'Content-Type',
     'text/xml',
+    ...(gzip ? ['Content-Encoding', 'gzip'] : []),
     'X-HCP-Type',
     'directory',
     ...changeTimes(change),
   ]
   if (method === 'HEAD') return { status: 200, headers }
   const options = { path: target.path, change, deleted, recent }
-  return { status: 200, headers, body: Readable.from(listing(namespace, directory, options)) }
+  const body = Readable.from(listing(namespace, directory, options))
+  return { status: 200, headers, body: gzip ? compressed(body) : body }
 }
 
 interface ListingOptions {

@@ -166,7 +166,8 @@ async function assemble(settings: Settings, parts: Parts): Promise<Emulator> {
 
   const log = new RequestLog()
   const faults = new FaultTable(nodes, () => {
-    for (const cluster of parts.clusters) void cluster.applyFaults()
+    // A port that cannot be had again is told to who removes the fault, in `removeFault`.
+    for (const cluster of parts.clusters) cluster.applyFaults().catch(() => undefined)
   })
   const addresses = await nodeAddresses(address, replicaDomain === undefined ? nodes : 2 * nodes)
   const domains = replicaDomain === undefined ? [domain] : [domain, replicaDomain]

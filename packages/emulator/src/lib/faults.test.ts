@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { connect } from 'node:net'
+import { connect, createServer } from 'node:net'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import type { Emulator } from './emulator.ts'
 import { startEmulator } from './emulator.ts'
@@ -68,6 +68,18 @@ describe('at connect', () => {
     expect(await hcp.removeFault(id)).toBe(true)
     expect(await refused(1)).toBeUndefined()
     expect(await hcp.removeFault(id)).toBe(false)
+  })
+
+  test('a node whose port was taken while it refused is down, and who ends the fault is told', async () => {
+    const { id } = hcp.addFault({ kind: 'refuse', node: 2 })
+    const other = createServer().listen(hcp.ports.http, hcp.nodes[1])
+    await once(other, 'listening')
+    await expect(hcp.removeFault(id)).rejects.toMatchObject({ code: 'EADDRINUSE' })
+    expect(hcp.state().clusters['primary']![1]!.up).toBe(false)
+    other.close()
+    await once(other, 'close')
+    await hcp.startNode(2)
+    expect(await refused(2)).toBeUndefined()
   })
 
   test('hang: the connection is accepted, and that is all', async () => {
@@ -349,6 +361,7 @@ describe('selection', () => {
     ['there is no replica', { kind: 'hang', cluster: 'replica' }, RangeError],
     ['afterBytes goes with', { kind: 'hang', afterBytes: 1 }, RangeError],
     ['ms must be a whole number', { kind: 'delay', ms: -1 }, RangeError],
+    ['ms must be a whole number', { kind: 'delay', ms: 2 ** 31 }, RangeError],
     ['count must be a whole number', { kind: 'hang', count: 0 }, RangeError],
     ['refuse has no count', { kind: 'refuse', count: 1 }, RangeError],
     ['method does not go with', { kind: 'reset', when: 'connect', method: 'GET' }, RangeError],

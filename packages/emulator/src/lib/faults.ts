@@ -162,7 +162,7 @@ function checked(fault: Fault, nodes: number, id: number): ActiveFault {
   integer('afterBytes', afterBytes, 0)
   if (afterBytes > 0 && when !== 'body') throw new RangeError('afterBytes goes with when: body')
   integer('status', status, 200, 599)
-  integer('ms', ms, 0)
+  integer('ms', ms, 0, 2 ** 31 - 1)
   integer('bytesPerSecond', bytesPerSecond, 1)
   if (retryAfter !== undefined) integer('retryAfter', retryAfter, 0)
   if (count !== null) {

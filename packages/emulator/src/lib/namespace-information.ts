@@ -1,4 +1,5 @@
 import type { Answer, Exchange } from './answer.ts'
+import { onlyParameters } from './answer.ts'
 import { permissionsOf } from './authentication.ts'
 import { escaped } from './directories.ts'
 import type { Namespace, Permission } from './namespace.ts'
@@ -7,17 +8,16 @@ import { uncached } from './object-headers.ts'
 import { Refusal } from './refusal.ts'
 import { booleanParameter } from './request-target.ts'
 
+const listParameters: ReadonlySet<string> = new Set(['single'])
+const noParameters: ReadonlySet<string> = new Set()
+
 /** The documents under `/proc`. */
 export function readInformation(exchange: Exchange): Answer {
   const { method, target, permissions, namespace } = exchange
   if (method !== 'GET' && method !== 'HEAD') throw new Refusal(405)
-  const document = documents[target.path]
+  const document = Object.hasOwn(documents, target.path) ? documents[target.path] : undefined
   if (document === undefined) throw new Refusal(404)
-  for (const name of target.query.keys()) {
-    if (target.path !== '' || name !== 'single') {
-      throw new Refusal(400, `The query parameter ${escaped(name)} is not valid for this request.`)
-    }
-  }
+  onlyParameters(exchange, target.path === '' ? listParameters : noParameters)
   if (target.path !== '' && permissions.size === 0) throw new Refusal(401)
   const body = Buffer.from(`<?xml version="1.0" encoding="UTF-8"?>\n${document(exchange, namespace)}\n`)
   const headers = [...uncached, 'Content-Type', 'text/xml', 'Content-Length', String(body.length)]

@@ -26,7 +26,7 @@ function version(id: number, annotations: readonly string[] = []): Version {
   }
 }
 
-const path = fc.constantFrom('a', 'b', 'd/a', 'd/e/a')
+const path = fc.constantFrom('a', 'b', 'd', 'd/a', 'd/e', 'd/e/a')
 const id = fc.integer({ min: 1, max: 4 })
 const made = fc
   .tuple(id, fc.array(fc.constantFrom('x', 'y'), { maxLength: 2 }), fc.boolean())

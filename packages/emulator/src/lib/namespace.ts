@@ -152,21 +152,18 @@ export class Namespace {
 
   /** Carries a change out and says which data nobody refers to any more. */
   apply(change: Change): Blob[] {
-    const { name, parent } = this.#parent(change)
+    const freed: Blob[] = []
+    const { name, parent } = this.#parent(change, freed)
     if (parent === undefined) return []
     const entry = parent.children.get(name)
-    const freed: Blob[] = []
-    const drop = (version: Version): void => {
-      this.#count(version, -1)
-      if (version.marker === undefined) freed.push(version.data)
-      for (const annotation of version.annotations) freed.push(annotation.blob)
-    }
+    const drop = (version: Version): void => this.#drop(version, freed)
     switch (change.op) {
       case 'put':
       case 'replace': {
         this.#count(change.version, 1)
         parent.change = Math.max(parent.change, change.version.change)
         if (entry?.kind !== 'object') {
+          if (entry !== undefined) this.#discard(entry, freed)
           parent.children.set(name, { kind: 'object', versions: [change.version] })
           break
         }
@@ -200,8 +197,10 @@ export class Namespace {
       case 'remove': {
         parent.change = Math.max(parent.change, change.at)
         if (entry?.kind === 'object') entry.versions.forEach(drop)
-        if (entry?.kind === 'directory' && entry.children.size > 0) entry.deleted = true
-        else parent.children.delete(name)
+        if (entry?.kind === 'directory' && entry.children.size > 0) {
+          entry.deleted = true
+          entry.change = Math.max(entry.change, change.at)
+        } else parent.children.delete(name)
         break
       }
       case 'remove-version': {
@@ -218,7 +217,10 @@ export class Namespace {
         if (entry?.kind === 'directory') {
           entry.deleted = false
           entry.change = change.at
-        } else parent.children.set(name, directory(change.at))
+        } else {
+          if (entry !== undefined) this.#discard(entry, freed)
+          parent.children.set(name, directory(change.at))
+        }
       }
     }
     return this.#unshared(freed, change.path)
@@ -258,7 +260,7 @@ export class Namespace {
   }
 
   /** The directory that a change is about; made, with its own parents, where the change adds something. */
-  #parent(change: Change): { name: string; parent: Directory | undefined } {
+  #parent(change: Change, freed: Blob[]): { name: string; parent: Directory | undefined } {
     const parts = change.path.split('/')
     const name = parts.pop()!
     const adds = change.op === 'put' || change.op === 'replace' || change.op === 'directory'
@@ -268,12 +270,25 @@ export class Namespace {
       let next = parent.children.get(part)
       if (next?.kind !== 'directory') {
         if (!adds) return { name, parent: undefined }
+        if (next !== undefined) this.#discard(next, freed)
         next = directory(at)
         parent.children.set(part, next)
       } else if (next.deleted && adds) next.deleted = false
       parent = next
     }
     return { name, parent }
+  }
+
+  /** A name is of an object or of a directory: when it becomes the other, what is deleted of the one goes for good. */
+  #discard(entry: Entry, freed: Blob[]): void {
+    if (entry.kind === 'object') for (const version of entry.versions) this.#drop(version, freed)
+    else for (const child of entry.children.values()) this.#discard(child, freed)
+  }
+
+  #drop(version: Version, freed: Blob[]): void {
+    this.#count(version, -1)
+    if (version.marker === undefined) freed.push(version.data)
+    for (const annotation of version.annotations) freed.push(annotation.blob)
   }
 
   #count(version: Version, sign: 1 | -1): void {

@@ -43,9 +43,13 @@ export class ClusterNode {
   /** Data connections that are being served, and those that wait for one of them to end. */
   readonly #served = new Set<Socket>()
   readonly #waiting: { socket: Socket; door: DoorName }[] = []
+  /** Connections that have not sent a request yet, and what closes them. */
+  readonly #silent = new WeakMap<Socket, NodeJS.Timeout>()
   readonly ports: Record<DoorName, number> = { http: 0, https: 0, mapi: 0 }
   #up = false
   #refusing = false
+  /** The last opening of the listeners. */
+  #settled: Promise<void> = Promise.resolve()
 
   constructor(options: NodeOptions) {
     this.#options = options
@@ -78,20 +82,22 @@ export class ClusterNode {
   async start(ports: Readonly<Record<DoorName, number>>): Promise<void> {
     this.#up = true
     this.#refusing = false
+    this.#settled = this.#open(ports)
+    await this.#settled
+  }
+
+  /** A node that cannot have its ports is down. */
+  async #open(ports: Readonly<Record<DoorName, number>>): Promise<void> {
     try {
-      await this.#open(ports)
+      await Promise.all(
+        doorNames.map(async (door) => {
+          this.ports[door] = await this.#listen(door, ports[door])
+        }),
+      )
     } catch (error) {
       this.stop()
       throw error
     }
-  }
-
-  async #open(ports: Readonly<Record<DoorName, number>>): Promise<void> {
-    await Promise.all(
-      doorNames.map(async (door) => {
-        this.ports[door] = await this.#listen(door, ports[door])
-      }),
-    )
   }
 
   /** Closes the listeners and cuts all connections. */
@@ -101,12 +107,14 @@ export class ClusterNode {
     for (const socket of this.#sockets.values()) socket.destroy()
   }
 
-  /** Closes the listeners but leaves the connections; or opens them again. */
-  async setRefusing(refusing: boolean): Promise<void> {
-    if (!this.#up || refusing === this.#refusing) return
+  /** Closes the listeners but leaves the connections; or opens them again, which has happened when this resolves. */
+  setRefusing(refusing: boolean): Promise<void> {
+    if (!this.#up) return Promise.resolve()
+    if (refusing === this.#refusing) return this.#settled
     this.#refusing = refusing
     if (refusing) this.#closeListeners()
-    else await this.#open(this.ports)
+    this.#settled = refusing ? Promise.resolve() : this.#open(this.ports)
+    return this.#settled
   }
 
   /** Certificate for connections to come. */
@@ -128,10 +136,21 @@ export class ClusterNode {
       port,
       transport: (socket) => this.#sockets.get(keyOf(socket)) ?? socket,
     }
-    const serve = (expects: boolean) => (request: IncomingMessage, response: ServerResponse) =>
+    const serve = (expects: boolean) => (request: IncomingMessage, response: ServerResponse) => {
+      clearTimeout(this.#silent.get(request.socket))
       requests.serve(door, request, response, expects)
+    }
     server.on('request', serve(false))
     server.on('checkContinue', serve(true))
+    server.on('connect', (_request: IncomingMessage, socket: Socket) => requests.tunnel(socket))
+    // Another expectation than that need not be met (RFC 9110, 10.1.1).
+    server.on('checkExpectation', serve(false))
+    // Node's own idle time begins with the first answer.
+    server.on(port === 'http' ? 'connection' : 'secureConnection', (socket: Socket) => {
+      const timer = setTimeout(() => socket.destroy(), this.#options.idleTime).unref()
+      this.#silent.set(socket, timer)
+      socket.once('close', () => clearTimeout(timer))
+    })
     server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => requests.broken(error, socket))
     // A client may close its side after a request and still wants the answer.
     return Object.assign(server, { httpAllowHalfOpen: true, keepAliveTimeoutBuffer: 0 })

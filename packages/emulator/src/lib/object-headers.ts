@@ -1,3 +1,4 @@
+import type { IncomingHttpHeaders } from 'node:http'
 import type { Choices } from './choices.ts'
 import type { Version } from './namespace.ts'
 import { retentionString } from './retention.ts'
@@ -18,7 +19,15 @@ export function wireText(text: string): string {
   return Buffer.from(text).toString('latin1')
 }
 
-export function objectHeaders(version: Version, choices: Choices): ObjectHeaders {
+/** @param sent The request's headers: `X-HCP-Get-Replicated: false` leaves `X-HCP-Replicated` out. */
+export function objectHeaders(version: Version, choices: Choices, sent: IncomingHttpHeaders): ObjectHeaders {
+  const headers = allHeaders(version, choices)
+  if (sent['x-hcp-get-replicated'] !== 'false') return headers
+  const at = headers.after.indexOf('X-HCP-Replicated')
+  return { before: headers.before, after: headers.after.toSpliced(at, 2) }
+}
+
+function allHeaders(version: Version, choices: Choices): ObjectHeaders {
   let headers = kept.get(version)
   if (headers === undefined) {
     headers = { before: before(version), after: after(version, choices) }

@@ -1,11 +1,10 @@
 import type { Readable } from 'node:stream'
 import { PassThrough, pipeline } from 'node:stream'
-import { createGzip, gzipSync } from 'node:zlib'
 import { annotationName, object } from './annotations.ts'
 import type { Answer, Exchange } from './answer.ts'
 import { need } from './answer.ts'
-import type { Choices } from './choices.ts'
 import { checkConditions } from './conditions.ts'
+import { acceptsGzip, compressed } from './content-coding.ts'
 import { objectHeaders } from './object-headers.ts'
 import { parseRange } from './ranges.ts'
 import { Refusal } from './refusal.ts'
@@ -17,7 +16,7 @@ export function readObject(exchange: Exchange): Answer {
   const version = object(exchange)
   checkConditions(headers, version, true)
   const gzip = method === 'GET' && acceptsGzip(headers['accept-encoding'], system.choices)
-  const { before, after } = objectHeaders(version, system.choices)
+  const { before, after } = objectHeaders(version, system.choices, headers)
   const { data } = version
   const range = method === 'GET' ? parseRange(headers.range, data.size) : undefined
   if (range !== undefined) {
@@ -54,7 +53,7 @@ export function readWholeObject(exchange: Exchange): Answer {
   const annotation = version.annotations.find((annotation) => annotation.name === name)
   if (annotation === undefined && system.choices.wholeObjectWithoutAnnotation === 404) throw new Refusal(404)
   const first = headers['x-hcp-custommetadatafirst'] === 'true'
-  const { before, after } = objectHeaders(version, system.choices)
+  const { before, after } = objectHeaders(version, system.choices, headers)
   const length = version.data.size + (annotation?.blob.size ?? 0)
   const common = before.slice(0, -1)
   const gzip = method === 'GET' && acceptsGzip(headers['accept-encoding'], system.choices)
@@ -76,26 +75,6 @@ export function readWholeObject(exchange: Exchange): Answer {
   if (first) parts.reverse()
   const body = joined(parts.map((part) => () => system.blobs.read(part)))
   return { status: 200, headers: list, body: gzip ? compressed(body) : body }
-}
-
-/** Whether the answer is to be compressed; 406 where the client takes nothing that HCP has. */
-export function acceptsGzip(header: string | undefined, choices: Choices): boolean {
-  if (header === undefined || header.trim() === '') return false
-  const accepted = header
-    .toLowerCase()
-    .split(',')
-    .filter((item) => !/;\s*q\s*=\s*0(\.0*)?\s*$/.test(item))
-    .map((item) => item.split(';')[0]!.trim())
-  if (accepted.includes('gzip') || accepted.includes('*')) return true
-  if (accepted.includes('identity') && choices.identityEncoding === 'plain') return false
-  throw new Refusal(406, 'The only Accept-Encoding is gzip.')
-}
-
-function compressed(body: Buffer | Readable): Buffer | Readable {
-  if (Buffer.isBuffer(body)) return gzipSync(body)
-  const gzip = createGzip()
-  pipeline(body, gzip, () => {})
-  return gzip
 }
 
 /** Streams that are opened and read one after the other. */

@@ -92,11 +92,12 @@ function newOwner(
   const domain = query.get('domain')
   if (owner === undefined && domain === undefined) return undefined
   if (!permissions.has('changeOwner')) throw new Refusal(403, 'The permission changeOwner is missing.')
+  if (owner === undefined) throw new Refusal(400, 'domain goes with owner.')
   if (domain !== undefined && domain !== '') throw new Refusal(400, 'The namespace has no Active Directory.')
   if (isUnderRetention(before, now) && !namespace.settings.ownerChangeUnderRetention) {
     throw new Refusal(403, 'The owner of an object under retention cannot be changed.')
   }
-  const name = decodeText(owner ?? '')
+  const name = decodeText(owner)
   const known = name === '' || tenant.accounts.has(name)
   if (!known) throw new Refusal(400, 'The owner is unknown.')
   return name

@@ -1,17 +1,18 @@
-import { pipeline, Readable } from 'node:stream'
-import { createGunzip } from 'node:zlib'
+import { Readable } from 'node:stream'
 import type { Answer, Exchange } from './answer.ts'
 import { need } from './answer.ts'
 import { annotationName, checkAnnotation } from './annotations.ts'
 import type { Blob } from './blob-store.ts'
 import { maximumAnnotationSize, maximumObjectSize } from './choices.ts'
 import { checkConditions, hasConditions } from './conditions.ts'
+import { gunzipped, isGzip } from './content-coding.ts'
 import { contentTypeOf } from './content-types.ts'
 import type { Annotation, Namespace, Version } from './namespace.ts'
 import { currentOf } from './namespace.ts'
 import type { Settings } from './object-settings.ts'
 import { readSettings } from './object-settings.ts'
 import { Refusal } from './refusal.ts'
+import { limited } from './request-body.ts'
 import type { Query } from './request-target.ts'
 import { encodeBytes } from './request-target.ts'
 import type { Retention } from './retention.ts'
@@ -23,7 +24,7 @@ export async function putObject(exchange: Exchange, whole: boolean): Promise<Ans
   const { path, query } = target
   need(exchange, 'write')
   if (path === '') throw new Refusal(409, 'The root directory exists.')
-  const encoding = contentEncoding(exchange)
+  const gzip = isGzip(exchange)
   const arrived = system.now()
   const name = whole ? annotationName(query) : ''
   const dataSize = whole ? wholeObjectSize(exchange) : undefined
@@ -42,8 +43,8 @@ export async function putObject(exchange: Exchange, whole: boolean): Promise<Ans
   const release = namespace.reserve(path, id)
   const written: Blob[] = []
   try {
-    const sized = encoding === undefined && body.announced !== undefined
-    const source = sized ? body : limited(encoding === 'gzip' ? gunzipped(body) : body, room)
+    const sized = !gzip && body.announced !== undefined
+    const source = sized ? body : limited(gzip ? gunzipped(body) : body, room)
     let version: Version
     let refused: Refusal | undefined
     if (dataSize === undefined) {
@@ -67,6 +68,7 @@ export async function putObject(exchange: Exchange, whole: boolean): Promise<Ans
     // Others may have been faster with a directory, or with this very name, since the first look.
     const now = checkName(namespace, path)
     checkOverwrite(namespace, now, arrived)
+    checkQuota(namespace, version)
     const replaces = now !== undefined && !namespace.settings.versioning
     const used = new Set([version.data.id, ...version.annotations.map(({ blob }) => blob.id)])
     await system.commit(namespace, { op: replaces ? 'replace' : 'put', path, version })
@@ -100,13 +102,6 @@ function created({ system, target }: Exchange, version: Version): Answer {
   }
 }
 
-function contentEncoding({ headers }: Exchange): 'gzip' | undefined {
-  const encoding = headers['content-encoding']?.trim().toLowerCase()
-  if (encoding === undefined || encoding === '' || encoding === 'identity') return undefined
-  if (encoding !== 'gzip') throw new Refusal(415, 'The only Content-Encoding is gzip.')
-  return 'gzip'
-}
-
 function wholeObjectSize({ headers, body }: Exchange): number {
   const size = headers['x-hcp-size']
   if (typeof size !== 'string' || !/^\d{1,15}$/.test(size)) {
@@ -121,9 +116,10 @@ function wholeObjectSize({ headers, body }: Exchange): number {
 /** What has the name: the current version, or nothing. Refuses where a directory is in the way. */
 function checkName(namespace: Namespace, path: string): Version | undefined {
   const entry = namespace.find(path)
-  if (entry?.kind === 'directory') throw new Refusal(409, 'A directory with this name exists.')
+  if (entry?.kind === 'object') return currentOf(entry)
+  if (entry?.deleted === false) throw new Refusal(409, 'A directory with this name exists.')
   if (entry === undefined) namespace.checkParents(path)
-  return entry === undefined ? undefined : currentOf(entry)
+  return undefined
 }
 
 function checkOverwrite(namespace: Namespace, before: Version | undefined, now: number): void {
@@ -145,6 +141,12 @@ function roomFor(namespace: Namespace, announced: number): number {
   return room
 }
 
+/** Others may have taken the room meanwhile. */
+function checkQuota({ settings, usedBytes }: Namespace, { data, annotations }: Version): void {
+  const size = annotations.reduce((sum, { blob }) => sum + blob.size, data.size)
+  if (usedBytes + size > settings.quotaBytes) throw new Refusal(413, 'The quota is exhausted.')
+}
+
 function checkAcl(query: Query): void {
   const acl = query.get('acl')
   if (acl === undefined) return
@@ -161,26 +163,6 @@ async function store(exchange: Exchange, source: AsyncIterable<Buffer>, written:
 /** The empty data of an object whose annotation was refused. */
 function leftover(exchange: Exchange, written: Blob[]): Promise<Blob> {
   return store(exchange, Readable.from([]), written)
-}
-
-async function* limited(source: AsyncIterable<Buffer>, room: number): AsyncGenerator<Buffer> {
-  let size = 0
-  for await (const chunk of source) {
-    size += chunk.length
-    if (size > room) throw new Refusal(413, 'The content is larger than what there is room for.')
-    yield chunk
-  }
-}
-
-async function* gunzipped(source: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
-  const gunzip = createGunzip()
-  pipeline(Readable.from(source), gunzip, () => {})
-  try {
-    yield* gunzip
-  } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code ?? ''
-    throw code.startsWith('Z_') ? new Refusal(400, 'The content is not gzip, as announced.') : error
-  }
 }
 
 /** A stream's first bytes and the others, to be read one after the other. */

@@ -58,6 +58,18 @@ test('a new start finds everything as it was left', async () => {
   expect(hcp.caFile).toBe(join(data, 'ca.pem'))
 })
 
+test('content is found again whatever the case of the names it was configured under', async () => {
+  const namespaces = [{ name: 'Photos' }]
+  const config = { tenants: [{ name: 'Acme', namespaces, users: [{ user: 'n', password: 'n01' }] }] }
+  const host = 'photos.acme.hcp1.test'
+  {
+    await using hcp = await startEmulator({ nodes: 1, data, config })
+    expect(await statusOf(hcp, { method: 'PUT', path: '/rest/a', host, body: 'kept' })).toBe(201)
+  }
+  await using hcp = await startEmulator({ nodes: 1, data, config })
+  expect((await ask(hcp, { path: '/rest/a', host })).text).toBe('kept')
+})
+
 test('the folder is taken while somebody uses it', async () => {
   await using hcp = await startEmulator({ nodes: 1, data })
   expect(hcp.ready.ready).toBe(true)

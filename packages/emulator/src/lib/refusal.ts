@@ -18,8 +18,9 @@ export class Refusal extends Error {
   /** Further headers of the answer: name, value, name, value. */
   readonly headers: readonly string[]
 
+  /** @param message May quote what the client sent: what a header cannot hold becomes `?`. */
   constructor(status: number, message = '', headers: readonly string[] = []) {
-    super(message)
+    super(message.replaceAll(/[^\x20-\x7e]/g, '?'))
     this.status = status
     this.headers = headers
   }

@@ -32,6 +32,11 @@ export class RequestBody {
     return coding === undefined ? Number(length ?? 0) : undefined
   }
 
+  /** All of it has come in, whether it has been taken or not. */
+  get complete(): boolean {
+    return this.#request.complete
+  }
+
   /** The client waits for a go-ahead that it has not got. */
   get expectsContinue(): boolean {
     return this.#expectsContinue
@@ -86,6 +91,16 @@ export class RequestBody {
         })
       }
     }
+  }
+}
+
+/** A body of which no more than so many bytes are taken; 413 for one that has more. */
+export async function* limited(source: AsyncIterable<Buffer>, room: number): AsyncGenerator<Buffer> {
+  let size = 0
+  for await (const chunk of source) {
+    size += chunk.length
+    if (size > room) throw new Refusal(413, 'The content is larger than what there is room for.')
+    yield chunk
   }
 }
 

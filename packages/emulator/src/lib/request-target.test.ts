@@ -59,6 +59,12 @@ test.each([
   expect(parseTarget(url)).toMatchObject({ root, path, slash })
 })
 
+test('a slash at the end is one however it is written', () => {
+  for (const url of ['/rest/a/', '/rest/a%2F', '/rest/a%2f', '/rest/a//']) {
+    expect(parseTarget(url)).toMatchObject({ path: 'a', slash: true })
+  }
+})
+
 test('a query keeps its values as they were sent, once each', () => {
   expect([...parseQuery('a=1&b&c=A+10y&&d=%2B')]).toEqual([
     ['a', '1'],

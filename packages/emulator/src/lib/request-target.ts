@@ -17,14 +17,21 @@ export type Query = ReadonlyMap<string, string>
 
 const emptyQuery: Query = new Map()
 
+/** The start of an absolute URL, which a client sends that takes its server for a proxy. */
+const absoluteStart = /^https?:\/\/([^/?]*)/i
+
+/** Whom a request is for: what an absolute URL says goes before the `Host` header (RFC 9112, 3.2.2). */
+export function hostOf(url: string, header: string | undefined): string | undefined {
+  return url.startsWith('/') ? header : (absoluteStart.exec(url)?.[1] ?? header)
+}
+
 /** Takes a request line's target apart; answers 400 where it is malformed. */
 export function parseTarget(url: string): RequestTarget {
   const mark = url.indexOf('?')
   let path = mark === -1 ? url : url.slice(0, mark)
   const query = mark === -1 ? emptyQuery : parseQuery(url.slice(mark + 1))
   if (!path.startsWith('/')) {
-    // The absolute form, which a proxy's client sends.
-    const start = /^https?:\/\/[^/]*/i.exec(path)
+    const start = absoluteStart.exec(path)
     if (start === null) throw new Refusal(400, 'The URL is malformed.')
     path = path.slice(start[0].length) || '/'
   }
@@ -32,7 +39,7 @@ export function parseTarget(url: string): RequestTarget {
   const root = end === -1 ? path.slice(1) : path.slice(1, end)
   const rest = end === -1 ? '' : path.slice(end)
   const decoded = rest.includes('%') ? decodeBytes(rest) : rest
-  return { root, path: trimSlashes(decoded), slash: rest.length > 1 && rest.endsWith('/'), query }
+  return { root, path: trimSlashes(decoded), slash: decoded.length > 1 && decoded.endsWith('/'), query }
 }
 
 function trimSlashes(path: string): string {

@@ -6,6 +6,8 @@ import type { WireRequest } from './wire.testing.ts'
 import { ask, credentials, requestBytes, statusOf, Wire } from './wire.testing.ts'
 
 const n2 = 'n2.m.hcp1.test'
+/** A condition that nothing meets. */
+const none = { 'If-Match': '"none"' }
 const day = 86_400
 
 let hcp: Emulator
@@ -23,6 +25,8 @@ beforeAll(async () => {
             { name: 'n2', versioning: true },
             { name: 'xml', checkXml: true },
             { name: 'small', quotaBytes: 1000 },
+            { name: 'quota', quotaBytes: 1000 },
+            { name: 'notes', quotaBytes: 1000 },
             { name: 'strict', retentionMode: 'compliance', annotationsUnderRetention: 'NONE' },
             {
               name: 'classes',
@@ -257,6 +261,26 @@ describe('GET', () => {
   })
 })
 
+test('of two uploads that each fit the quota, only one is stored if both do not', async () => {
+  const host = 'quota.m.hcp1.test'
+  using one = await Wire.to(hcp)
+  using other = await Wire.to(hcp)
+  const body = 'x'.repeat(600)
+  const halves = [one, other].map((wire, index) => {
+    const bytes = requestBytes({ method: 'PUT', path: `/rest/${index}`, host, body })
+    wire.socket.write(bytes.subarray(0, -1))
+    return bytes.subarray(-1)
+  })
+  // Each has been let in when a third finds its name taken.
+  for (const index of [0, 1]) {
+    while ((await statusOf(hcp, { method: 'PUT', path: `/rest/${index}`, host, headers: none })) !== 409);
+  }
+  one.socket.write(halves[0]!)
+  expect((await one.answer()).status).toBe(201)
+  other.socket.write(halves[1]!)
+  expect((await other.answer()).status).toBe(413)
+})
+
 describe('conditions', () => {
   const tag = '"1deda6a3fe1cdde8832d2b6c8f71e3ef"'
   const before = new Date(Date.UTC(2025, 0, 1)).toUTCString()
@@ -273,6 +297,12 @@ describe('conditions', () => {
     ['If-None-Match', '*', { GET: 304, HEAD: 304, PUT: 412, missing: 201 }],
     ['If-Modified-Since', before, { GET: 200, HEAD: 200, PUT: 201, missing: 201 }],
     ['If-Modified-Since', after, { GET: 304, HEAD: 304, PUT: 304, missing: 201 }],
+    ['If-None-Match', `W/${tag}`, { GET: 304, HEAD: 304, PUT: 412, missing: 201 }],
+    ['If-Modified-Since', 'Friday, 01-Jan-27 00:00:00 GMT', { GET: 304, HEAD: 304, PUT: 304, missing: 201 }],
+    ['If-Modified-Since', 'Fri Jan  1 00:00:00 2027', { GET: 304, HEAD: 304, PUT: 304, missing: 201 }],
+    ['If-Modified-Since', 'or 2030', { GET: 200, HEAD: 200, PUT: 201, missing: 201 }],
+    ['If-Modified-Since', 'Fri, 99 Jan 2027 00:00:00 GMT', { GET: 200, HEAD: 200, PUT: 201, missing: 201 }],
+    ['If-Unmodified-Since', '2001-01-01', { GET: 200, HEAD: 200, PUT: 201, missing: 201 }],
     ['If-Modified-Since', 'yesterday', { GET: 200, HEAD: 200, PUT: 201, missing: 201 }],
     ['If-Unmodified-Since', before, { GET: 412, HEAD: 412, PUT: 412, missing: 201 }],
     ['If-Unmodified-Since', after, { GET: 200, HEAD: 200, PUT: 201, missing: 201 }],
@@ -326,6 +356,20 @@ describe('DELETE', () => {
 })
 
 describe('directories', () => {
+  test('are listed compressed where the client likes that', async () => {
+    const path = await fresh('data')
+    const answer = await ask(hcp, { path: '/rest/fresh', headers: { 'Accept-Encoding': 'gzip' } })
+    expect(answer.headers).toMatchObject({ 'content-encoding': 'gzip', 'transfer-encoding': 'chunked' })
+    expect(gunzipSync(answer.body).toString()).toContain(`urlName="${path.slice('/rest/fresh/'.length)}"`)
+  })
+
+  test.each(['deleted=x', 'mostRecentDirTimes=', 'forceEtag=1'])(
+    '%s is no value, of an object either',
+    async (query) => {
+      expect(await statusOf(hcp, { path: `${await fresh('data')}?${query}` })).toBe(400)
+    },
+  )
+
   test('are made, found and listed', async () => {
     const path = '/rest/made/a%20%26%20b'
     const made = await ask(hcp, { method: 'PUT', path: `${path}?type=directory` })
@@ -350,6 +394,29 @@ describe('directories', () => {
 })
 
 describe('versions', () => {
+  test('a name is of an object or of a directory, and may become the other once it is deleted', async () => {
+    const path = await fresh('old', '', n2)
+    const send = (method: string, at: string, body?: string): Promise<number> =>
+      statusOf(hcp, { method, path: at, host: n2, body })
+    const count = async (): Promise<string | undefined> =>
+      /objectCount="(\d+)"/.exec((await ask(hcp, { path: '/proc/statistics', host: n2 })).text)?.[1]
+    const before = Number(await count())
+    expect(await send('PUT', `${path}/below`, 'x')).toBe(409)
+    expect(await send('PUT', `${path}?type=directory`)).toBe(409)
+    expect(await send('DELETE', path)).toBe(200)
+    expect(await send('PUT', `${path}/below`, 'x')).toBe(201)
+    // The object's old version is gone, the one below has come.
+    expect(Number(await count())).toBe(before)
+    expect(await send('PUT', path, 'x')).toBe(409)
+    expect(await send('DELETE', `${path}/below`)).toBe(200)
+    expect(await send('DELETE', path)).toBe(200)
+    expect(await send('PUT', path, 'again')).toBe(201)
+    expect(Number(await count())).toBe(before)
+    expect(await send('DELETE', path)).toBe(200)
+    expect(await send('PUT', `${path}?type=directory`)).toBe(201)
+    expect(Number(await count())).toBe(before - 1)
+  })
+
   test('a PUT adds one, a DELETE marks, and each is still to be had by its id', async () => {
     const path = await fresh(undefined)
     const put = async (body: string): Promise<string> =>
@@ -417,6 +484,45 @@ describe('versions', () => {
 })
 
 describe('annotations', () => {
+  test('come in and go out compressed where that is said', async () => {
+    const path = `${await fresh('data')}?type=custom-metadata`
+    const gzip = { 'Content-Encoding': 'gzip' }
+    const body = gzipSync('<a/>')
+    expect(await statusOf(hcp, { method: 'PUT', path, headers: gzip, body })).toBe(201)
+    expect((await ask(hcp, { path })).text).toBe('<a/>')
+    for (const type of ['custom-metadata', 'custom-metadata-info']) {
+      const at = path.replace('custom-metadata', type)
+      const answer = await ask(hcp, { path: at, headers: { 'Accept-Encoding': 'gzip' } })
+      const plain = gunzipSync(answer.body)
+      expect(plain.toString()).toContain(type === 'custom-metadata' ? '<a/>' : '<size>4</size>')
+      expect(answer.headers).toMatchObject({
+        'content-encoding': 'gzip',
+        'transfer-encoding': 'chunked',
+        'x-hcp-contentlength': String(plain.length),
+      })
+      expect(await statusOf(hcp, { path: at, headers: { 'Accept-Encoding': 'br' } })).toBe(406)
+    }
+    expect(await statusOf(hcp, { method: 'PUT', path, headers: gzip, body: '<a/>' })).toBe(400)
+    expect(await statusOf(hcp, { method: 'PUT', path, headers: { 'Content-Encoding': 'br' }, body })).toBe(
+      415,
+    )
+    expect((await ask(hcp, { path })).text).toBe('<a/>')
+  })
+
+  test('that do not fit the quota are refused, whether their length is announced or not', async () => {
+    const path = `${await fresh('data', '', 'notes.m.hcp1.test')}?type=custom-metadata`
+    const put = { method: 'PUT', path, host: 'notes.m.hcp1.test' }
+    const body = 'x'.repeat(2_000)
+    expect(await statusOf(hcp, { ...put, body })).toBe(413)
+    const chunks = `${body.length.toString(16)}\r\n${body}\r\n0\r\n\r\n`
+    expect(await statusOf(hcp, { ...put, headers: { 'Transfer-Encoding': 'chunked' }, body: chunks })).toBe(
+      413,
+    )
+    const headers = { 'Content-Encoding': 'gzip' }
+    expect(await statusOf(hcp, { ...put, headers, body: gzipSync(body) })).toBe(413)
+    expect(await statusOf(hcp, { path, host: 'notes.m.hcp1.test' })).toBe(204)
+  })
+
   const type = '?type=custom-metadata&annotation='
 
   test('are stored, read, replaced, listed and removed', async () => {
@@ -593,6 +699,7 @@ describe('POST', () => {
     ['the owner', '', 'owner=reader', 200],
     ['no owner', '', 'owner=', 200],
     ['an owner whom nobody knows', '', 'owner=somebody', 400],
+    ['a domain without an owner', '', 'domain=', 400],
     ['the owner under retention', '?retention=A+1y', 'owner=reader', 403],
   ])('%s', async (_, query, body, status) => {
     const path = await fresh('x', query)
@@ -607,6 +714,10 @@ describe('retention', () => {
     ['initial+unspecified', '-2', 'Initial Unspecified'],
     ['1900000000', '1900000000', '2030-03-17T17:46:40+0000'],
     ['2030-03-17T18:46:40%2B0100', '1900000000', '2030-03-17T17:46:40+0000'],
+    // What has passed is not one of the words below zero.
+    ['1969-12-31T23:59:59%2B0000', '0', 'Deletion Allowed'],
+    ['N-9999y', '0', 'Deletion Allowed'],
+    ['253402300800', '253402300800', '10000-01-01T00:00:00+0000'],
     ['2027-11-33T00:00:00%2B0000', String(Date.UTC(2027, 11, 3) / 1000), '2027-12-03T00:00:00+0000'],
   ])('%s is %s', async (text, value, words) => {
     const path = await fresh(
@@ -617,6 +728,22 @@ describe('retention', () => {
       'x-hcp-retention': value,
       'x-hcp-retentionstring': words,
     })
+  })
+
+  test('never goes beyond what a date can be', async () => {
+    const path = await fresh('x', '?retention=253402300800')
+    const further = { method: 'POST', path, body: 'retention=R%2B9999y' }
+    let status = await statusOf(hcp, further)
+    for (let i = 0; i < 40 && status === 200; i++) status = await statusOf(hcp, further)
+    expect(status).toBe(400)
+    expect(await statusOf(hcp, { method: 'HEAD', path })).toBe(200)
+  })
+
+  test('is one of the words that are known, not one of the language', async () => {
+    for (const word of ['constructor', '__proto__', 'valueOf']) {
+      const put = { method: 'PUT', path: `/rest/fresh/${word}?retention=${word}`, body: 'x' }
+      expect(await statusOf(hcp, put)).toBe(400)
+    }
   })
 
   test('protects an object until its end, also from new versions', async () => {

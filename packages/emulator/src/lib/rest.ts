@@ -3,11 +3,11 @@ import type { Answer, Exchange } from './answer.ts'
 import { onlyParameters } from './answer.ts'
 import { putDirectory, readDirectory } from './directories.ts'
 import { deleteObject } from './object-deletes.ts'
-import { acceptsGzip, readObject, readWholeObject } from './object-reads.ts'
+import { readObject, readWholeObject } from './object-reads.ts'
 import { postObject } from './object-settings.ts'
 import { putObject } from './object-writes.ts'
 import { Refusal } from './refusal.ts'
-import { checkPath } from './request-target.ts'
+import { booleanParameter, checkPath } from './request-target.ts'
 
 type Handler = (exchange: Exchange) => Answer | Promise<Answer>
 
@@ -69,17 +69,18 @@ export function handleRest(exchange: Exchange): Answer | Promise<Answer> {
   if (methods === undefined) throw new Refusal(400, 'The query parameter type has an invalid value.')
   const found = methods[method]
   if (found === undefined) throw new Refusal(405)
-  if (target.query.size > 0) onlyParameters(exchange, found.parameters)
+  if (target.query.size > 0) {
+    onlyParameters(exchange, found.parameters)
+    // Some of these say nothing about what is found, which is no reason to take any value.
+    for (const name of ['deleted', 'mostRecentDirTimes', 'forceEtag']) booleanParameter(target.query, name)
+  }
   return found.handle(exchange)
 }
 
 function read(exchange: Exchange): Answer {
-  const { target, headers, method, namespace, system } = exchange
+  const { target, namespace } = exchange
   const entry = namespace.find(target.path)
-  if (entry?.kind === 'directory') {
-    if (method === 'GET') acceptsGzip(headers['accept-encoding'], system.choices)
-    return readDirectory(exchange, entry)
-  }
+  if (entry?.kind === 'directory') return readDirectory(exchange, entry)
   if (target.query.has('mostRecentDirTimes') || target.query.get('type') === 'directory')
     throw new Refusal(404)
   return readObject(exchange)

@@ -21,6 +21,9 @@ export function isUnderRetention(version: Version, now: number): boolean {
   return version.retention < 0 || version.retention * 1000 > now
 }
 
+/** The last moment that has a date, in epoch milliseconds. */
+const latest = 8.64e15
+
 const words: Readonly<Record<string, number>> = {
   '-0': 0,
   '0': 0,
@@ -47,9 +50,14 @@ export function parseRetention(
   current?: Version,
 ): Retention {
   const explicit = (retention: number): Retention => ({ retention, retentionClass: '' })
-  const word = words[text.toLowerCase()]
-  if (word !== undefined) return explicit(word)
-  if (/^\d{1,12}$/.test(text)) return explicit(Number(text))
+  const word = text.toLowerCase()
+  if (Object.hasOwn(words, word)) return explicit(words[word]!)
+  // Before 1970 is past like any other; below zero it would be taken for one of the words.
+  const until = (milliseconds: number): Retention => {
+    if (!(milliseconds <= latest)) throw new Refusal(400, 'The retention setting is too far away.')
+    return explicit(Math.max(0, Math.floor(milliseconds / 1000)))
+  }
+  if (/^\d{1,12}$/.test(text)) return until(Number(text) * 1000)
   if (/^C\+/i.test(text)) {
     const name = text.slice(2).toLowerCase()
     const found = settings.retentionClasses.find((entry) => entry.name.toLowerCase() === name)
@@ -64,12 +72,12 @@ export function parseRetention(
     // Impossible dates roll over, as Date.UTC does.
     const local = Date.UTC(year, month - 1, day, hour, minute, second)
     const zone = (zoneHours * 60 + zoneMinutes) * 60_000 * (date[7] === '-' ? -1 : 1)
-    return explicit(Math.floor((local - zone) / 1000))
+    return until(local - zone)
   }
   const offset = text === '' ? null : offsetForm.exec(text)
   if (offset === null) throw new Refusal(400, 'The retention setting is invalid.')
   if ((offset[1] ?? 'R') === 'R' && current?.retention === -1) return explicit(-1)
-  return explicit(Math.floor(addOffset(offsetBase(offset[1] ?? 'R', now, current), offset) / 1000))
+  return until(addOffset(offsetBase(offset[1] ?? 'R', now, current), offset))
 }
 
 function offsetBase(letter: string, now: number, current: Version | undefined): number {

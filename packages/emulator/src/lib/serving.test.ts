@@ -99,6 +99,17 @@ describe('headers', () => {
     },
   )
 
+  test('X-HCP-Replicated is left out for a client that does not want it', async () => {
+    const headers = { 'X-HCP-Get-Replicated': 'false' }
+    const got = await ask(hcp, { path: '/rest/docs/a.txt', headers })
+    expect(got.headers).not.toHaveProperty('x-hcp-replicated')
+    expect(got.headers).toHaveProperty('x-hcp-replicationcollision')
+    const other = { 'X-HCP-Get-Replicated': 'true' }
+    expect((await ask(hcp, { path: '/rest/docs/a.txt', headers: other })).headers).toHaveProperty(
+      'x-hcp-replicated',
+    )
+  })
+
   test('request ids are 16 digits of which the second half counts up', async () => {
     using wire = await Wire.to(hcp)
     const [one, two] = [
@@ -134,6 +145,131 @@ describe('host names', () => {
     using wire = await Wire.to(hcp)
     wire.socket.write('GET /rest/ HTTP/1.0\r\n\r\n')
     expect((await wire.answer()).status).toBe(403)
+  })
+})
+
+describe('requests of an older or an unusual form', () => {
+  const account = `Authorization: ${credentials('n', 'n01')}\r\n`
+  async function answered(text: string): Promise<Wire> {
+    const wire = await Wire.to(hcp)
+    wire.socket.write(text)
+    return wire
+  }
+  beforeAll(async () => {
+    for (const name of ['a', 'b'])
+      await statusOf(hcp, { method: 'PUT', path: `/rest/form/${name}`, body: name })
+  })
+
+  test('the host of an absolute URL goes before the Host header', async () => {
+    const get = (url: string, host: string): string =>
+      `GET ${url} HTTP/1.1\r\nHost: ${host}\r\n${account}\r\n`
+    using wire = await answered(
+      get('http://N1.m.hcp1.test:80/rest/form/a', 'other.test') +
+        get('http://other.test/rest/form/a', 'n1.m.hcp1.test') +
+        get('https://n1.m.hcp1.test?x', 'n1.m.hcp1.test'),
+    )
+    expect((await wire.answer()).text).toBe('a')
+    expect((await wire.answer()).status).toBe(403)
+    expect((await wire.answer()).status).toBe(404)
+  })
+
+  test.each(['', 'Connection: keep-alive\r\n', 'Accept-Encoding: gzip\r\n'])(
+    'HTTP/1.0 is answered without chunks, and the connection is closed (%j)',
+    async (line) => {
+      for (const path of ['/rest/form/a', '/rest/form']) {
+        using wire = await answered(`GET ${path} HTTP/1.0\r\nHost: n1.m.hcp1.test\r\n${account}${line}\r\n`)
+        const [head = '', body = ''] = (await wire.rest()).toString('latin1').split('\r\n\r\n')
+        expect(head).toMatch(/^HTTP\/1\.1 200 /)
+        expect(head).not.toContain('Transfer-Encoding')
+        expect(head).toContain('Connection: close')
+        expect(body).not.toBe('')
+        expect(wire.ended).toBe('end')
+      }
+    },
+  )
+
+  test.each([
+    ['GET', '/rest/?%0d%0aX:%20y=1&%0d%0aX:%20y=2', ''],
+    ['GET', '/rest/?%E2%82%AC=1', ''],
+    ['GET', '/proc?%0d%0aX:%20y=1', ''],
+    ['GET', '/proc?%E2%82%AC=1', ''],
+    ['POST', '/rest/form/a', '%0d%0aX:%20y=1'],
+    ['DELETE', '/rest/form/a', '%0d%0aX:%20y=1'],
+  ])(
+    '%s %s %s: what a message quotes is no header, nor the end of the emulator',
+    async (method, path, body) => {
+      const answer = await ask(hcp, { method, path, ...(body === '' ? {} : { body }) })
+      expect(answer.status).toBe(400)
+      expect(answer.headers).not.toHaveProperty('x')
+      expect(answer.headers['x-hcp-errormessage']).toMatch(/^[ -~]+$/)
+    },
+  )
+
+  test('an unknown expectation is no obstacle, a tunnel is refused', async () => {
+    expect(await statusOf(hcp, { path: '/rest/form/a', headers: { Expect: 'something' } })).toBe(200)
+    expect(await statusOf(hcp, { method: 'CONNECT', path: 'n1.m.hcp1.test:80' })).toBe(405)
+  })
+
+  test('a malformed chunk is refused with 400 and stores nothing', async () => {
+    using wire = await Wire.to(hcp)
+    const headers = { 'Transfer-Encoding': 'chunked' }
+    wire.send({ method: 'PUT', path: '/rest/form/chunk', headers, body: '3\r\nabc\r\nzz\r\n' })
+    expect((await wire.answer()).status).toBe(400)
+    expect(await statusOf(hcp, { path: '/rest/form/chunk' })).toBe(404)
+  })
+
+  test('chunk extensions and trailers are taken and left out', async () => {
+    const headers = { 'Transfer-Encoding': 'chunked' }
+    const body = '3;a=b\r\nabc\r\n0;c\r\nX-Trailer: 1\r\n\r\n'
+    expect(await statusOf(hcp, { method: 'PUT', path: '/rest/form/trailer', headers, body })).toBe(201)
+    expect((await ask(hcp, { path: '/rest/form/trailer' })).text).toBe('abc')
+  })
+
+  test('two lengths, or a length and chunks, are refused', async () => {
+    for (const headers of [
+      { 'Content-Length': '3', 'Transfer-Encoding': 'chunked' },
+      { 'Content-Length': '3', 'content-length': '4' },
+      { 'Content-Length': '-1' },
+    ]) {
+      expect(await statusOf(hcp, { method: 'PUT', path: '/rest/form/two', headers, body: 'abc' })).toBe(400)
+    }
+  })
+
+  test('what is no request is a 400 after the answers that are due, and half a request ends with its connection', async () => {
+    using wire = await Wire.to(hcp)
+    wire.send({ method: 'PUT', path: '/rest/form/c', body: 'c' })
+    wire.socket.write('nonsense\r\n\r\n')
+    expect([(await wire.answer()).status, (await wire.answer()).status]).toEqual([201, 400])
+    await wire.rest()
+    expect(wire.ended).toBe('end')
+    using half = await Wire.to(hcp)
+    half.send({ method: 'PUT', path: '/rest/form/d', body: 'd' })
+    expect((await half.answer()).status).toBe(201)
+    half.socket.end('GET /rest')
+    expect((await half.answer()).status).toBe(400)
+    await half.rest()
+    expect(half.ended).toBe('end')
+  })
+
+  test('a connection goes on after every answer that leaves nothing unread', async () => {
+    using wire = await Wire.to(hcp)
+    const send = (path: string, method = 'GET', more: object = {}): unknown =>
+      wire.send({ method, path, ...more })
+    send('/rest/none')
+    send('/rest/a%')
+    send('/rest/form/a?x=1')
+    send('/rest/form/a', 'PATCH')
+    send('/proc/none')
+    send('/rest/form/a', 'PUT', { body: 'x' })
+    send('/rest/form/a', 'GET', { headers: { 'Accept-Encoding': 'br' } })
+    send('/rest/form/a', 'GET', { headers: { Range: 'bytes=9-' } })
+    send('/rest/form/a', 'GET', { headers: { 'If-None-Match': '*' } })
+    send('/rest/form/a', 'GET', { authorization: null })
+    send('/rest/form/a?type=custom-metadata', 'DELETE')
+    send('/rest/form/a', 'GET', { body: 'unasked' })
+    const statuses: number[] = []
+    for (let i = 0; i < 12; i++) statuses.push((await wire.answer()).status)
+    expect(statuses).toEqual([404, 400, 400, 405, 404, 409, 406, 416, 304, 403, 204, 200])
   })
 })
 
@@ -296,6 +432,23 @@ describe('connections', () => {
     await wire.send({}).answer()
     await wire.rest()
     expect(wire.ended).toBe('end')
+  })
+
+  test.each(['http', 'https'] as const)('are closed when no request comes over %s', async (door) => {
+    await using impatient = await startEmulator({ nodes: 1, idleTime: 50 })
+    using silent = door === 'http' ? await Wire.to(impatient) : await Wire.toTls(impatient)
+    await silent.rest()
+    expect(silent.ended).toBe('end')
+    using slow = await Wire.to(impatient)
+    slow.socket.write(requestBytes({}).subarray(0, 30))
+    await slow.rest()
+    expect(slow.ended).toBe('end')
+  })
+
+  test('are not closed while a first request is being served', async () => {
+    await using impatient = await startEmulator({ nodes: 1, idleTime: 50 })
+    impatient.addFault({ kind: 'delay', ms: 200, count: 1 })
+    expect(await statusOf(impatient, {})).toBe(200)
   })
 
   test('a request is answered whose client has closed its side', async () => {

@@ -10,7 +10,7 @@ import { readInformation } from './namespace-information.ts'
 import { ConnectionLost, reasonPhrase, Refusal } from './refusal.ts'
 import { disturb, faultStatus, inverted, RequestBody } from './request-body.ts'
 import type { RequestLog } from './request-log.ts'
-import { parseTarget } from './request-target.ts'
+import { hostOf, parseTarget } from './request-target.ts'
 import { handleRest } from './rest.ts'
 import type { System } from './system.ts'
 
@@ -36,6 +36,8 @@ export class RequestServer {
   readonly #log: RequestLog
   readonly #bodies = new WeakMap<Socket, RequestBody>()
   readonly #last = new WeakMap<Socket, ServerResponse>()
+  /** Sockets on which something came that is no request. */
+  readonly #refused = new WeakSet<Socket>()
 
   constructor(system: System, faults: FaultTable, log: RequestLog) {
     this.#system = system
@@ -61,16 +63,31 @@ export class RequestServer {
     else before.once('close', run)
   }
 
+  /** Nothing can be reached through a node. */
+  tunnel(socket: Socket): void {
+    socket.end(rawHead(405, [...this.#system.head(false, [], 405), 'Connection', 'close']))
+  }
+
   /** What arrives on a socket is no request, or ends in the middle of one. */
   broken(error: NodeJS.ErrnoException, socket: Socket): void {
     const body = this.#bodies.get(socket)
-    if (error.code === 'HPE_INVALID_EOF_STATE' && body !== undefined && socket.writable) {
-      body.fail(new Refusal(503, 'The body is shorter than announced.'))
-    } else if (error.code?.startsWith('HPE_') && socket.writable && body === undefined) {
+    const last = this.#last.get(socket)
+    if (!error.code?.startsWith('HPE_') || !socket.writable) socket.destroy()
+    else if (body !== undefined && !body.complete) {
+      const cut = error.code === 'HPE_INVALID_EOF_STATE'
+      if (last?.writableEnded) socket.destroy()
+      else if (cut) body.fail(new Refusal(503, 'The body is shorter than announced.'))
+      else body.fail(new Refusal(400, 'The body is malformed.'))
+    } else if (!this.#refused.has(socket)) {
+      this.#refused.add(socket)
       const status = error.code === 'HPE_HEADER_OVERFLOW' ? 414 : 400
-      socket.end(rawHead(status, [...this.#system.head(false, [], status), 'Connection', 'close']))
-      socket.destroySoon()
-    } else socket.destroy()
+      const refuse = (): void => {
+        socket.end(rawHead(status, [...this.#system.head(false, [], status), 'Connection', 'close']))
+        socket.destroySoon()
+      }
+      if (last === undefined || last.writableFinished) refuse()
+      else last.once('close', refuse)
+    }
   }
 }
 
@@ -111,6 +128,11 @@ class Serving {
   }
 
   run(fault: ActiveFault | undefined): void {
+    // It may have had to wait for its turn.
+    if (this.#request.socket.destroyed) {
+      this.#record(0)
+      return
+    }
     this.#fault = fault
     const { method = '' } = this.#request
     this.faultInRequest = fault?.when === 'body' && (method === 'PUT' || method === 'POST')
@@ -161,7 +183,7 @@ class Serving {
     const { headers, method = '', url = '' } = this.#request
     const system = this.#system
     if (this.#door.port === 'mapi') return this.#manage()
-    const site = system.site(headers.host)
+    const site = system.site(hostOf(url, headers.host))
     if (site === undefined)
       throw new Refusal(system.choices.unknownNamespace, 'The namespace does not exist.')
     const { tenant, namespace } = site
@@ -192,8 +214,8 @@ class Serving {
   }
 
   #manage(): Answer {
-    const { headers } = this.#request
-    const accounts = this.#system.managers(headers.host)
+    const { headers, url = '' } = this.#request
+    const accounts = this.#system.managers(hostOf(url, headers.host))
     if (accounts === undefined) throw new Refusal(403, 'There is no such tenant.')
     if (!this.#system.isManager(accounts, headers)) throw new Refusal(403, 'The credentials are wrong.')
     throw new Refusal(404, 'This release of the emulator does not play the management API yet.')
@@ -227,8 +249,9 @@ class Serving {
   }
 
   #send(answer: Answer): void {
-    const { method = '', socket } = this.#request
+    const { method = '', socket, httpVersion } = this.#request
     if (socket.destroyed) {
+      if (answer.body instanceof Readable) answer.body.destroy()
       this.#record(0)
       return
     }
@@ -243,7 +266,7 @@ class Serving {
       }
       if (reads) headers = [...headers, 'Content-Length', String(body instanceof Buffer ? body.length : 0)]
       if (method === 'HEAD') body = undefined
-    } else if (Buffer.isBuffer(body) && headers.includes('Content-Encoding')) {
+    } else if (Buffer.isBuffer(body) && headers.includes('Content-Encoding') && httpVersion !== '1.0') {
       headers = [...headers, 'Transfer-Encoding', 'chunked']
     }
     const head = this.#system.head(reads, headers, status)
@@ -316,7 +339,8 @@ class Serving {
     response.sendDate = false
     // Says that no Connection and Keep-Alive headers are to be made up.
     response.removeHeader('Connection')
-    if (!response.shouldKeepAlive) head.push('Connection', 'close')
+    // To a client of HTTP/1.0 a connection that stays would have to be announced, and a body without length cannot.
+    if (!response.shouldKeepAlive || this.#request.httpVersion === '1.0') head.push('Connection', 'close')
     response.writeHead(status, reasonPhrase(status), head)
   }
 

@@ -82,7 +82,8 @@ export class System implements SystemSurface {
   async #replay(journal: Journal): Promise<void> {
     let strangers = false
     for await (const { ns, ...change } of journal.replay()) {
-      const [name = '', tenant = ''] = String(ns).split('.')
+      // Noted as the configuration writes it, found whatever the case.
+      const [name = '', tenant = ''] = String(ns).toLowerCase().split('.')
       const namespace = this.tenants.get(tenant)?.namespaces.get(name)
       if (namespace === undefined) strangers = true
       else namespace.apply(change as unknown as Change)
