@@ -331,6 +331,27 @@ test('iterating goes round without end, until the circle is closed', async () =>
   expect(taken.slice(0, 4).toSorted()).toEqual(FOUR)
 })
 
+async function allOf(circle: Circle): Promise<string[]> {
+  const taken: string[] = []
+  for await (const address of circle) taken.push(address)
+  return taken
+}
+
+test('iterating ends when the circle is closed before there is a list', async () => {
+  await using server = await scriptedNameServer(silence)
+  const circle = new Circle(NAME, { nameServers: [server.address], timeout: 60_000, deadline: 60_000 })
+  const taken = allOf(circle)
+  await server.seen(1)
+  circle.close()
+  expect(await taken).toEqual([])
+})
+
+test('iterating fails when there is no list to be had', async () => {
+  await using server = await scriptedNameServer(rcode('NXDOMAIN'))
+  using circle = new Circle(NAME, { nameServers: [server.address] })
+  await expect(allOf(circle)).rejects.toMatchObject({ code: 'IPS_NOT_FOUND' })
+})
+
 describe('a closed circle', () => {
   test.each<[string, (circle: Circle) => unknown]>([
     ['close()', (circle) => circle.close()],

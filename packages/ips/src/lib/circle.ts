@@ -216,8 +216,14 @@ export class Circle implements AsyncIterable<string>, Disposable, AsyncDisposabl
 
   /** Addresses in turn, without end; closing the circle ends the loop. */
   async *[Symbol.asyncIterator](): AsyncGenerator<string, void, undefined> {
-    while (!this.#closing.signal.aborted) {
-      const address = await this.next()
+    const { signal } = this.#closing
+    while (!signal.aborted) {
+      let address: string | undefined
+      try {
+        address = await this.next()
+      } catch (error) {
+        if (!signal.aborted) throw error
+      }
       if (address !== undefined) yield address
     }
   }

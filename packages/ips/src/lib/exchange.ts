@@ -2,6 +2,7 @@ import { createSocket } from 'node:dgram'
 import { connect, isIPv6 } from 'node:net'
 import { Packet } from 'dns2'
 import { formatNameServer, type NameServer } from './name-server.ts'
+import { abortable } from './waiting.ts'
 
 /** One question of class IN (RFC 1035 section 4.1.2). */
 export interface Question {
@@ -159,18 +160,14 @@ const overTcp: Transport = async (server, query, accept, signal) => {
   signal.throwIfAborted()
   const socket = connect({ host: server.address, port: server.port, noDelay: true })
   socket.unref()
-  const onAbort = (): void => {
-    socket.destroy(signal.reason as Error)
-  }
-  signal.addEventListener('abort', onAbort, { once: true })
-  // readStream() listens only while it reads.
+  // readStream() listens only while it reads, and does not end with a socket that is destroyed.
   socket.on('error', () => {})
   try {
     const length = Buffer.alloc(2)
     length.writeUInt16BE(query.length)
     socket.write(Buffer.concat([length, query]))
     for (;;) {
-      const answer = accept(await Packet.readStream(socket))
+      const answer = accept(await abortable(Packet.readStream(socket), signal))
       if (answer !== undefined) return answer
     }
   } catch (error) {
@@ -178,7 +175,6 @@ const overTcp: Transport = async (server, query, accept, signal) => {
     if (error instanceof Packet.DecodeError) throw exchangeError('broken', server, error)
     throw exchangeError('unreachable', server, error)
   } finally {
-    signal.removeEventListener('abort', onAbort)
     socket.destroy()
   }
 }

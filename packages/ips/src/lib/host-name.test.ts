@@ -73,6 +73,8 @@ describe('host names', () => {
     ['-a.b', 'hyphen'],
     ['a-.b', 'hyphen'],
     ['a b', 'only letters'],
+    ['xn--ü.de', 'only letters'],
+    ['ü\u2028.de', 'only letters'],
     ['a/b', 'only letters'],
     ['http://a.b', 'only letters'],
     ['a.b:443', 'only letters'],

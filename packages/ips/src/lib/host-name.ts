@@ -44,7 +44,8 @@ function toAscii(text: string): string {
   // domainToASCII() reads a URL's host: it would decode %41 and cut at a slash. Only host characters may
   // reach it.
   if (/[^\w.\-\x80-\u{10ffff}]/u.test(text)) return text
-  return domainToASCII(text)
+  // Empty for what is no name in any alphabet.
+  return domainToASCII(text) || text
 }
 
 function complaintAbout(name: string): string | undefined {

@@ -149,14 +149,25 @@ describe("Node's forms of calling it:", () => {
   })
 })
 
+test('it knows its name in another alphabet, as it was given and in punycode', async () => {
+  await using names = await scriptedNameServer(addresses('127.0.0.1'))
+  using circle = new Circle('bücher.test', { nameServers: [names.address] })
+  for (const name of ['bücher.test', 'BÜCHER.test.', 'xn--bcher-kva.test']) {
+    expect((await ask(circle.lookup, name, {})).found).toBe('127.0.0.1')
+  }
+})
+
 describe('it answers with an error', () => {
-  test('for another host name, whose addresses these are not', async () => {
-    await using names = await scriptedNameServer(silence)
-    using circle = new Circle(NAME, { nameServers: [names.address] })
-    const { error } = await ask(circle.lookup, 'other.test', { all: true })
-    expect(error).toMatchObject({ code: 'IPS_INVALID_NAME', fqdn: 'other.test' })
-    expect(names.asked).toEqual([])
-  })
+  test.each(['other.test', '', 'n1..test'])(
+    'for another host name (%j), whose addresses these are not',
+    async (name) => {
+      await using names = await scriptedNameServer(silence)
+      using circle = new Circle(NAME, { nameServers: [names.address] })
+      const { error } = await ask(circle.lookup, name, { all: true })
+      expect(error).toMatchObject({ code: 'IPS_INVALID_NAME', fqdn: name })
+      expect(names.asked).toEqual([])
+    },
+  )
 
   test('when there is no address of the family', async () => {
     await using names = await scriptedNameServer(addresses('127.0.0.1'))

@@ -1,6 +1,7 @@
 import { isIP, type LookupFunction } from 'node:net'
 import { IpsError } from './errors.ts'
 import { sameName } from './exchange.ts'
+import { parseHostName } from './host-name.ts'
 
 /** The addresses of one family (4 or 6) or of both (0), the one to try first at the front. */
 type AddressSource = (family: number) => Promise<string[]>
@@ -12,7 +13,7 @@ type AddressSource = (family: number) => Promise<string[]>
  */
 export function circleLookup(name: string, addresses: AddressSource): LookupFunction {
   const answer = async (hostname: string, family: number): Promise<string[]> => {
-    if (!sameName(hostname.replace(/\.$/, ''), name)) {
+    if (!isName(hostname, name)) {
       const message = `lookup of ${hostname}: this circle has the addresses of ${name} only`
       throw new IpsError('IPS_INVALID_NAME', hostname, message)
     }
@@ -41,6 +42,15 @@ export function circleLookup(name: string, addresses: AddressSource): LookupFunc
         }),
       (error: unknown) => process.nextTick(callback, error, '', 0),
     )
+  }
+}
+
+/** Clients pass a name in another alphabet as it was given to them. */
+function isName(hostname: string, ascii: string): boolean {
+  try {
+    return sameName(parseHostName(hostname).ascii, ascii)
+  } catch {
+    return false
   }
 }
 

@@ -1,6 +1,6 @@
 import dns from 'node:dns'
 import { Packet } from 'dns2'
-import { afterEach, describe, expect, test } from 'vitest'
+import { afterEach, describe, expect, test, vi } from 'vitest'
 import {
   addresses,
   alias,
@@ -250,6 +250,32 @@ describe('failures', () => {
     expect((await result).error).toMatchObject({ code: 'IPS_ABORTED', cause: reason })
     expect((await query(NAME, { nameServers, signal: abort.signal })).error?.code).toBe('IPS_ABORTED')
     expect(server.asked).toHaveLength(2)
+  })
+
+  test.each([new Error('enough'), 'enough', null])(
+    'an abort with %j ends TCP at once too',
+    async (reason) => {
+      await using server = await scriptedNameServer(({ transport }, request) => {
+        const cut = reply(request, [])
+        cut.header.tc = 1
+        return [transport === 'udp' ? cut : Buffer.from('no answer')]
+      })
+      const abort = new AbortController()
+      const options = { nameServers: [server.address], timeout: 60_000, deadline: 60_000 }
+      const result = query(NAME, { ...options, signal: abort.signal, family: 4 })
+      await server.seen(2)
+      abort.abort(reason)
+      expect((await result).error).toMatchObject({ code: 'IPS_ABORTED', cause: reason })
+    },
+  )
+
+  test('that no argument is to blame for are not put down to one', async () => {
+    const clock = vi.spyOn(performance, 'now').mockImplementation(() => {
+      throw new TypeError('no clock')
+    })
+    const { error } = await query(NAME, { nameServers: ['127.0.0.1:1'] })
+    clock.mockRestore()
+    expect(error).toMatchObject({ code: 'IPS_SERVER_FAILURE', message: 'no clock' })
   })
 })
 

@@ -1,7 +1,14 @@
-import { IpsError } from './errors.ts'
+import { IpsError, type IpsErrorCode } from './errors.ts'
 import { parseHostName, type HostName } from './host-name.ts'
 import { resolve } from './resolve.ts'
-import { checkOptions, checkSignal, LOOKUP_OPTIONS, lookupSettings, type LookupOptions } from './settings.ts'
+import {
+  checkOptions,
+  checkSignal,
+  LOOKUP_OPTIONS,
+  lookupSettings,
+  type LookupOptions,
+  type LookupSettings,
+} from './settings.ts'
 import { keepAlive } from './waiting.ts'
 
 export interface QueryOptions extends LookupOptions {
@@ -42,10 +49,7 @@ export interface QueryResult {
 export async function query(fqdn: string, options: QueryOptions = {}): Promise<QueryResult> {
   let cache = false
   try {
-    checkOptions(options, [...LOOKUP_OPTIONS, 'signal'])
-    const { signal = new AbortController().signal, ...rest } = options
-    checkSignal(signal)
-    const settings = lookupSettings(rest)
+    const { signal, settings } = checked(fqdn, options)
     cache = settings.cache
     const name = hostName(fqdn)
     try {
@@ -57,8 +61,19 @@ export async function query(fqdn: string, options: QueryOptions = {}): Promise<Q
       throw error
     }
   } catch (cause) {
-    const error = asIpsError(cause, fqdn)
+    const error = asIpsError(cause, fqdn, 'IPS_SERVER_FAILURE')
     return { fqdn, ips: [], cache, raised: error.message, error, ttl: undefined }
+  }
+}
+
+function checked(fqdn: string, options: QueryOptions): { signal: AbortSignal; settings: LookupSettings } {
+  try {
+    checkOptions(options, [...LOOKUP_OPTIONS, 'signal'])
+    const { signal = new AbortController().signal, ...rest } = options
+    checkSignal(signal)
+    return { signal, settings: lookupSettings(rest) }
+  } catch (cause) {
+    throw asIpsError(cause, fqdn, 'IPS_INVALID_ARGUMENT')
   }
 }
 
@@ -66,14 +81,12 @@ function hostName(fqdn: string): HostName {
   try {
     return parseHostName(fqdn)
   } catch (cause) {
-    const message = cause instanceof Error ? cause.message : String(cause)
-    throw new IpsError('IPS_INVALID_NAME', fqdn, message, { cause })
+    throw asIpsError(cause, fqdn, 'IPS_INVALID_NAME')
   }
 }
 
-function asIpsError(cause: unknown, fqdn: string): IpsError {
+function asIpsError(cause: unknown, fqdn: string, code: IpsErrorCode): IpsError {
   if (IpsError.isInstance(cause)) return cause
   const message = cause instanceof Error ? cause.message : String(cause)
-  const invalid = cause instanceof TypeError || cause instanceof RangeError
-  return new IpsError(invalid ? 'IPS_INVALID_ARGUMENT' : 'IPS_SERVER_FAILURE', fqdn, message, { cause })
+  return new IpsError(code, fqdn, message, { cause })
 }
