@@ -505,7 +505,7 @@ export class Connection implements AsyncDisposable {
   ): Promise<HcpResponse | Again> {
     const { call, retry, source } = plan
     if (exchange.address !== undefined) this.#nodeFailed(exchange.address, error)
-    if (!error.retryable || error instanceof HcpHashError) throw error
+    if (!error.retryable) throw error
     const replayable = source === undefined || source.replayable
     if (exchange.started) {
       const settles = call.method === 'PUT' && mustSettle(plan)

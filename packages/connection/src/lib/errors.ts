@@ -179,7 +179,8 @@ export class HcpHashError extends HcpError {
   readonly expected: string | undefined
   readonly actual: string | undefined
   constructor(message: string, expected: string | undefined, actual: string | undefined, facts?: ErrorFacts) {
-    super('HCP_HASH', message, true, facts)
+    // Without a hash to compare with, another try will not find one.
+    super('HCP_HASH', message, expected !== undefined && actual !== undefined, facts)
     this.expected = expected
     this.actual = actual
   }

@@ -584,6 +584,15 @@ describe('hashes', () => {
     })
   })
 
+  test('a buffered answer that was damaged on its way is fetched again', async () => {
+    const steps = [reply(200, { 'X-HCP-Hash': right }, 'jello'), reply(200, { 'X-HCP-Hash': right }, 'hello')]
+    await withServer(steps, async (connection) => {
+      const response = await connection.get('/rest/a', { buffered: true, verifyHash: true })
+      expect(response.attempts).toBe(2)
+      expect(await response.text()).toBe('hello')
+    })
+  })
+
   test('a namespace with another algorithm is compared by it', async () => {
     const sha512 = `SHA-512 ${'9b71d224bd62f3785d96d46ad3ea3d73319bfbc2890caadae2dff72519673ca72323c3d99ba5c11d7c7acc6e14b8c5da0c4663475c2e5c3adef46f73bcdec043'.toUpperCase()}`
     await withServer(
