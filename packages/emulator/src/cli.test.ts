@@ -242,6 +242,21 @@ describe('says in one line what is wrong', () => {
     expect(stderr.trimEnd()).not.toMatch(/\n|Blue-Kite-42/)
   })
 
+  test('a folder that cannot be made, not even by trying for ever: exit 1', async () => {
+    const file = join(directory, 'a file')
+    await writeFile(file, '')
+    const places = [
+      file,
+      join(file, 'inside'),
+      ...(process.platform === 'linux' ? ['/proc/none/inside'] : []),
+    ]
+    for (const place of places) {
+      const { code, stdout, stderr } = await run('--data', place, '--quiet').exit
+      expect([code, stdout]).toEqual([1, ''])
+      expect(stderr).toMatch(/^hcp-emulator: (EEXIST|ENOTDIR|ENOENT).*mkdir.*\n$/)
+    }
+  })
+
   test.each(['http', 'https', 'mapi', 'dns', 'control'])(
     'a %s port in use: exit 1 and the option',
     async (name) => {

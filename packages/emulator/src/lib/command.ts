@@ -115,7 +115,7 @@ async function emulatorOptions(values: Values): Promise<EmulatorOptions> {
     domain,
     address,
     data,
-    nodes: wholeNumber(values, 'nodes', 1_000),
+    nodes: wholeNumber(values, 'nodes', 80),
     httpPort: ports['http-port'],
     httpsPort: ports['https-port'],
     mapiPort: ports['mapi-port'],

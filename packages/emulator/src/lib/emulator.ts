@@ -1,4 +1,4 @@
-import { mkdir, writeFile } from 'node:fs/promises'
+import { writeFile } from 'node:fs/promises'
 import { createServer, isIPv4 } from 'node:net'
 import { join, resolve } from 'node:path'
 import type { CertificateAuthority } from './certificates.ts'
@@ -16,6 +16,7 @@ import type { DnsBehaviour, DnsServer } from './dns-server.ts'
 import { startDnsServer } from './dns-server.ts'
 import type { ActiveFault, Fault } from './faults.ts'
 import { FaultTable } from './faults.ts'
+import { makeFolder } from './make-folder.ts'
 import type { ClusterNode } from './node.ts'
 import type { RequestRecord } from './request-log.ts'
 import { RequestLog } from './request-log.ts'
@@ -158,7 +159,7 @@ async function assemble(settings: Settings, parts: Parts): Promise<Emulator> {
   const { data, domain, replicaDomain, address, nodes } = settings
   const directory = data === undefined ? makeTemporaryFolder() : resolve(data)
   if (data === undefined) parts.closers.push(() => removeTemporaryFolder(directory))
-  else await mkdir(directory, { recursive: true })
+  else await makeFolder(directory)
   const name = 'HCP emulator'
   const authority = data === undefined ? await createAuthority(name) : await loadAuthority(directory, name)
   const caFile = join(directory, 'ca.pem')
