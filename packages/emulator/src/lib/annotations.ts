@@ -52,7 +52,7 @@ export async function putAnnotation(exchange: Exchange): Promise<Answer> {
   const room = Math.min(namespace.settings.quotaBytes - namespace.usedBytes, maximumAnnotationSize)
   if ((body.announced ?? 0) > room) throw new Refusal(413, 'The annotation is too large.')
   const source = limited(gzip ? gunzipped(body) : body, room)
-  const blob = await system.blobs.write(source, { hashScheme: namespace.settings.hashScheme })
+  const blob = await system.blobs.write(source, namespace.settings.hashScheme)
   try {
     const refused = await checkAnnotation(exchange, name, blob)
     if (refused !== undefined) throw refused

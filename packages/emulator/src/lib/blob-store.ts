@@ -22,20 +22,12 @@ export interface Blob {
 }
 
 /**
- * - `BLOB_TOO_LARGE`: more bytes than `maximum`
- * - `BLOB_LENGTH`: fewer or more bytes than `expected`
  * - `BLOB_MISSING`: no such blob (any more)
  * - `BLOB_DAMAGED`: the file is not as long as it was written
  * - `BLOB_CLOSED`: the store is closed
  * - `ENOSPC`: the disk is full, or plays full
  */
-export type BlobErrorCode =
-  | 'BLOB_TOO_LARGE'
-  | 'BLOB_LENGTH'
-  | 'BLOB_MISSING'
-  | 'BLOB_DAMAGED'
-  | 'BLOB_CLOSED'
-  | 'ENOSPC'
+export type BlobErrorCode = 'BLOB_MISSING' | 'BLOB_DAMAGED' | 'BLOB_CLOSED' | 'ENOSPC'
 
 export class BlobError extends Error {
   override name = 'BlobError'
@@ -57,14 +49,6 @@ export interface BlobStoreOptions {
   readonly memory?: number
   /** With a directory: wait until data has reached the disk (`fsync`), for power cuts. Default: false. */
   readonly sync?: boolean
-}
-
-export interface BlobWriteOptions {
-  readonly hashScheme: HashScheme
-  /** Most bytes to take. Default: no limit. */
-  readonly maximum?: number | undefined
-  /** Bytes that must come: fewer or more and the write is refused. Default: as many as come. */
-  readonly expected?: number | undefined
 }
 
 /** Blobs up to this size are handled in one piece and may live in memory. */
@@ -115,15 +99,11 @@ export class BlobStore implements AsyncDisposable {
   }
 
   /**
-   * Takes all of `source` and resolves when it is stored. The chunks must not be changed afterwards. When a limit is
-   * passed the source is left as `for await` leaves it (`return()`), which destroys a stream unless its iterator was
-   * made with `destroyOnReturn: false`.
+   * Takes all of `source` and resolves when it is stored. The chunks must not be changed afterwards.
    *
-   * @throws {BlobError} `BLOB_TOO_LARGE`, `BLOB_LENGTH`, `BLOB_CLOSED`, `ENOSPC`; whatever the source or the file
-   *   system throws is passed on.
+   * @throws {BlobError} `BLOB_CLOSED`, `ENOSPC`; whatever the source or the file system throws is passed on.
    */
-  async write(source: AsyncIterable<Uint8Array>, options: BlobWriteOptions): Promise<Blob> {
-    const { hashScheme, maximum = Infinity, expected } = options
+  async write(source: AsyncIterable<Uint8Array>, hashScheme: HashScheme): Promise<Blob> {
     if (!Object.hasOwn(algorithms, hashScheme)) throw new TypeError(`hashScheme: unknown "${hashScheme}"`)
     this.#written = true
     const id = randomUUID()
@@ -135,8 +115,6 @@ export class BlobStore implements AsyncDisposable {
       for await (const chunk of source) {
         this.#checkWritable()
         size += chunk.length
-        if (size > maximum) throw new BlobError('BLOB_TOO_LARGE', `more than ${maximum} bytes`)
-        if (expected !== undefined && size > expected) throw lengthError(expected, `more`)
         if (file === undefined || sums === undefined) {
           start.push(chunk)
           if (size <= smallBlob) continue
@@ -152,7 +130,6 @@ export class BlobStore implements AsyncDisposable {
         }
       }
       this.#checkWritable()
-      if (expected !== undefined && size < expected) throw lengthError(expected, `only ${size}`)
       if (file !== undefined && sums !== undefined) {
         await file.finish(this.#sync)
         return { id, size, ...sums.digests() }
@@ -440,8 +417,4 @@ function missingError(id: string): BlobError {
 function checkLength(blob: Blob, found: number): void {
   if (found === blob.size) return
   throw new BlobError('BLOB_DAMAGED', `blob ${blob.id}: ${found} bytes instead of ${blob.size}`)
-}
-
-function lengthError(expected: number, found: string): BlobError {
-  return new BlobError('BLOB_LENGTH', `${found} instead of ${expected} bytes`)
 }

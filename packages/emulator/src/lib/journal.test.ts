@@ -271,7 +271,7 @@ const writer = (folder: string): string => `
     for (;;) {
       const data = randomBytes(size)
       const source = (async function* () { yield data.subarray(0, 100); yield data.subarray(100) })()
-      const blob = await store.write(source, { hashScheme: 'SHA-256' })
+      const blob = await store.write(source, 'SHA-256')
       await journal.append({ blob })
       blobs.set(blob.id, blob)
       writeSync(1, blob.id + '\\n')
@@ -306,7 +306,7 @@ test('every blob acknowledged before kill -9 is there and whole after it', async
     expect((await store.keep(new Set(blobs.keys()))).missing).toEqual([])
     expect([...acknowledged].filter((id) => !blobs.has(id))).toEqual([])
     for (const blob of blobs.values()) {
-      const again = await store.write(store.read(blob), { hashScheme: 'SHA-256' })
+      const again = await store.write(store.read(blob), 'SHA-256')
       expect(again).toEqual({ ...blob, id: again.id })
       await store.delete(again)
     }

@@ -76,7 +76,8 @@ export type Change =
   | { readonly op: 'update'; readonly path: string; readonly version: Version }
   | { readonly op: 'remove'; readonly path: string; readonly at: number }
   | { readonly op: 'remove-version'; readonly path: string; readonly id: number; readonly at: number }
-  | { readonly op: 'directory'; readonly path: string; readonly at: number }
+  /** `change` where it is not that of the making: what a snapshot says of a directory after what is in it. */
+  | { readonly op: 'directory'; readonly path: string; readonly at: number; readonly change?: number }
 
 /** The content of one namespace: a tree of directories with objects and their versions in it. */
 export class Namespace {
@@ -200,7 +201,10 @@ export class Namespace {
         if (entry?.kind === 'directory' && entry.children.size > 0) {
           entry.deleted = true
           entry.change = Math.max(entry.change, change.at)
-        } else parent.children.delete(name)
+        } else {
+          parent.children.delete(name)
+          this.#prune(change.path)
+        }
         break
       }
       case 'remove-version': {
@@ -209,14 +213,16 @@ export class Namespace {
         if (at === -1) break
         entry.versions.splice(at, 1).forEach(drop)
         parent.change = Math.max(parent.change, change.at)
-        if (entry.versions.length === 0) parent.children.delete(name)
+        if (entry.versions.length > 0) break
+        parent.children.delete(name)
+        this.#prune(change.path)
         break
       }
       case 'directory': {
         parent.change = Math.max(parent.change, change.at)
         if (entry?.kind === 'directory') {
           entry.deleted = false
-          entry.change = change.at
+          entry.change = change.change ?? change.at
         } else {
           if (entry !== undefined) this.#discard(entry, freed)
           parent.children.set(name, directory(change.at))
@@ -279,6 +285,19 @@ export class Namespace {
     return { name, parent }
   }
 
+  /** Deleted directories go for good with the last of what they held. */
+  #prune(path: string): void {
+    let end = path.lastIndexOf('/')
+    while (end !== -1) {
+      const entry = this.find(path.slice(0, end))
+      if (entry?.kind !== 'directory' || !entry.deleted || entry.children.size > 0) return
+      const start = path.lastIndexOf('/', end - 1)
+      const above = this.find(path.slice(0, Math.max(0, start))) as Directory
+      above.children.delete(path.slice(start + 1, end))
+      end = start
+    }
+  }
+
   /** A name is of an object or of a directory: when it becomes the other, what is deleted of the one goes for good. */
   #discard(entry: Entry, freed: Blob[]): void {
     if (entry.kind === 'object') for (const version of entry.versions) this.#drop(version, freed)
@@ -315,6 +334,7 @@ function* snapshotOf(of: Directory, path: string): Generator<Change> {
     } else {
       yield { op: 'directory', path: inner, at: entry.created }
       yield* snapshotOf(entry, inner)
+      yield { op: 'directory', path: inner, at: entry.created, change: entry.change }
       if (entry.deleted) yield { op: 'remove', path: inner, at: entry.change }
     }
   }

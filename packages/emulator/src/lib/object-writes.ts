@@ -155,7 +155,7 @@ function checkAcl(query: Query): void {
 
 async function store(exchange: Exchange, source: AsyncIterable<Buffer>, written: Blob[]): Promise<Blob> {
   const { hashScheme } = exchange.namespace.settings
-  const blob = await exchange.system.blobs.write(source, { hashScheme })
+  const blob = await exchange.system.blobs.write(source, hashScheme)
   written.push(blob)
   return blob
 }
