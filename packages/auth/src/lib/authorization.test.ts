@@ -215,6 +215,7 @@ describe('bad arguments are refused at once', () => {
     expect(() => new AnonymousAuthorization({ explicit: 1 } as object)).toThrow(
       /'explicit' must be true or false/,
     )
+    expect(() => new AnonymousAuthorization({ explicit: null } as object)).toThrow(TypeError)
     expect(() => new NativeAuthorization('u', 'p', null as unknown as object)).toThrow(TypeError)
     expect(() => new NativeAuthorization('u', 'p', true as unknown as object)).toThrow(TypeError)
   })

@@ -6,7 +6,7 @@ export function booleanOption(options: object, name: string): boolean {
   for (const key of Object.keys(options)) {
     if (key !== name) throw new TypeError(`unknown option '${key}'; the only option is '${name}'`)
   }
-  const value = (options as Record<string, unknown>)[name] ?? false
+  const { [name]: value = false } = options as Record<string, unknown>
   if (typeof value !== 'boolean') throw new TypeError(`option '${name}' must be true or false`)
   return value
 }
