@@ -1,10 +1,6 @@
 export { type Body, type BodyContent, FileBody } from './lib/body.ts'
-export {
-  type BodyOptions,
-  Connection,
-  type ConnectionOptions,
-  type RequestOptions,
-} from './lib/connection.ts'
+export { Connection } from './lib/connection.ts'
+export type { ConnectionOptions } from './lib/connection-options.ts'
 export type {
   ErrorEvent,
   RequestEvent,
@@ -33,6 +29,7 @@ export {
   HcpTruncatedError,
   type TimeoutPhase,
 } from './lib/errors.ts'
+export type { BodyOptions, RequestOptions } from './lib/request-plan.ts'
 export { HcpResponse, type ResponseHeaders, type Timing } from './lib/response.ts'
 export { RetryBudget, type RetryOptions } from './lib/retry.ts'
 export { Port, Target, type TargetOptions, type TlsOptions } from './lib/target.ts'

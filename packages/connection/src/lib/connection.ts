@@ -1,10 +1,8 @@
-import { validateHeaderName, validateHeaderValue } from 'node:http'
 import type { Readable } from 'node:stream'
 import type { AuthorizationHeaders } from '@hcp/auth'
-import { AnswerBody } from './answer-body.ts'
-import { checkBoolean, checkInteger, checkMilliseconds, checkOptions, checkString } from './arguments.ts'
-import { type Body, type BodySource, bodySource, discardBody, type OpenBody } from './body.ts'
-import { Call, withFacts } from './call.ts'
+import { type Body, discardBody, type OpenBody } from './body.ts'
+import { type Call, withFacts } from './call.ts'
+import { type CheckedOptions, checkConnectionOptions, type ConnectionOptions } from './connection-options.ts'
 import { contentHash } from './content-hash.ts'
 import {
   errorChannel,
@@ -27,131 +25,25 @@ import {
 import { Exchange } from './exchange.ts'
 import { namedHashes } from './hash.ts'
 import { NodePool } from './node-pool.ts'
+import { isBusy, isConflict, isPassing, mayRepeat, mustSettle } from './repetition.ts'
+import {
+  type BodyOptions,
+  knownBody,
+  knownRequest,
+  noOptions,
+  type Plan,
+  type RequestOptions,
+  requestPlan,
+} from './request-plan.ts'
 import { HcpResponse } from './response.ts'
-import { retryAfter, type RetryOptions, RetryPolicy } from './retry.ts'
-import { compareStored, type Finding } from './stored-object.ts'
+import { retryAfter } from './retry.ts'
+import { findingOf, settledAnswer } from './settlement.ts'
+import type { Finding } from './stored-object.ts'
 import { Target } from './target.ts'
-import { type Params, requestPath, requestQuery } from './url.ts'
-
-export interface ConnectionOptions {
-  /**
-   * Sockets at most, spread evenly over the nodes as they are opened; further requests wait. 1 is one session. Default 8, at
-   * most 254: HCP serves no more at a time on one node, and one node may be all that is left (Using a Namespace, "Persistent
-   * connections with HTTP").
-   */
-  readonly connections?: number
-  /**
-   * A socket is replaced after this long, when its request is done: so nodes that were away or are new get their share. Milliseconds,
-   * default 120,000.
-   */
-  readonly socketLifetime?: number
-  /** An idle socket is closed after this long. Keep it below HCP's own 60 s. Milliseconds, default 30,000. */
-  readonly idleTimeout?: number
-  /** TCP and TLS handshake with one node. Milliseconds, default 5,000. */
-  readonly connectTimeout?: number
-  /** Wait for an answer's head, and for the peer to take more of a body. Milliseconds, default 30,000. */
-  readonly headersTimeout?: number
-  /** Longest pause inside an answer's body. Milliseconds, default 30,000. */
-  readonly bodyTimeout?: number
-  /**
-   * A whole call with all its tries, up to the end of its answer's body. Milliseconds, default none: then the wait for a free socket,
-   * which an answer that nobody reads can hold, has no limit.
-   */
-  readonly deadline?: number
-  /** TCP keep-alive probes after this much silence, `false` for none. Milliseconds, default 60,000. */
-  readonly tcpKeepAlive?: number | false
-  /** Repetition: its bounds, the number of attempts, or `false` for never. */
-  readonly retry?: RetryOptions | number | false
-  /** Compare content with HCP's hash in every GET and PUT of a whole object; of no effect on other requests. Default false. */
-  readonly verifyHash?: boolean
-}
-
-export interface RequestOptions {
-  /** Query parameters. A query in the path is not one: it would be part of the name. */
-  readonly params?: Params
-  /** Further headers. `Host`, `Authorization` and the framing headers are set by the connection. */
-  readonly headers?: Readonly<Record<string, string | number>>
-  /** Ends the call: it rejects with the signal's reason. */
-  readonly signal?: AbortSignal
-  /** The path is percent-encoded already. Default false: it is text, and is encoded once per segment. */
-  readonly encoded?: boolean
-  /** As in {@link ConnectionOptions}, for this call. */
-  readonly deadline?: number
-  readonly headersTimeout?: number
-  readonly bodyTimeout?: number
-  readonly retry?: RetryOptions | number | false
-  readonly verifyHash?: boolean
-  /**
-   * This request may be carried out twice without harm, so it may be repeated after bytes of it went out. Default: true for GET,
-   * HEAD, DELETE and for PUT of an annotation or ACL; other PUTs are settled, POST is never repeated.
-   */
-  readonly idempotent?: boolean
-  /** Take the whole answer in before the call is done; an answer cut short is then fetched again. Default false. */
-  readonly buffered?: boolean
-}
-
-export interface BodyOptions extends RequestOptions {
-  /** Bytes that a stream, iterable or function will give. It is then announced, and checked. Default: sent in chunks. */
-  readonly size?: number
-}
-
-const knownConnection: ReadonlySet<string> = new Set([
-  'connections',
-  'socketLifetime',
-  'idleTimeout',
-  'connectTimeout',
-  'headersTimeout',
-  'bodyTimeout',
-  'deadline',
-  'tcpKeepAlive',
-  'retry',
-  'verifyHash',
-])
-const knownRequest: ReadonlySet<string> = new Set([
-  'params',
-  'headers',
-  'signal',
-  'encoded',
-  'deadline',
-  'headersTimeout',
-  'bodyTimeout',
-  'retry',
-  'verifyHash',
-  'idempotent',
-  'buffered',
-])
-const knownBody: ReadonlySet<string> = new Set([...knownRequest, 'size'])
-
-/** Set by the connection, or never right with it. */
-const ownHeaders: ReadonlySet<string> = new Set([
-  'authorization',
-  'connection',
-  'content-length',
-  'expect',
-  'host',
-  'keep-alive',
-  'transfer-encoding',
-  'upgrade',
-])
 
 /** An answer to other methods than GET is taken in up to this size without a reader. */
 const smallAnswer = 1024 * 1024
-const noOptions: BodyOptions = Object.freeze({})
 const noSchemes: readonly string[] = []
-
-/** Everything about a request that does not change from try to try. */
-interface Plan {
-  readonly call: Call
-  readonly path: string
-  readonly query: string
-  readonly headers: Readonly<Record<string, string>>
-  readonly source: BodySource | undefined
-  readonly options: BodyOptions
-  readonly retry: RetryPolicy
-  readonly verifyHash: boolean
-  readonly headersTimeout: number
-  readonly bodyTimeout: number
-}
 
 /**
  * Requests to one target over persistent connections to all its nodes. Opens nothing before the first request; may be used
@@ -167,10 +59,7 @@ interface Plan {
  */
 export class Connection implements AsyncDisposable {
   readonly target: Target
-  readonly #options: Required<Omit<ConnectionOptions, 'deadline' | 'retry' | 'tcpKeepAlive'>> & {
-    readonly deadline: number | undefined
-  }
-  readonly #retry: RetryPolicy
+  readonly #options: CheckedOptions
   readonly #pool: NodePool
   readonly #dialer: Dialer
   readonly #origin: string
@@ -189,36 +78,10 @@ export class Connection implements AsyncDisposable {
   /** @throws {TypeError | RangeError} for options that are unknown, of the wrong type or out of range, by name. */
   constructor(target: Target, options: ConnectionOptions = {}) {
     if (!(target instanceof Target)) throw new TypeError('Connection: the first argument must be a Target')
-    checkOptions('Connection', options, knownConnection)
-    const {
-      connections = 8,
-      socketLifetime = 120_000,
-      idleTimeout = 30_000,
-      connectTimeout = 5_000,
-      headersTimeout = 30_000,
-      bodyTimeout = 30_000,
-      deadline,
-      tcpKeepAlive = 60_000,
-      retry = {},
-      verifyHash = false,
-    } = options
     this.target = target
-    this.#options = {
-      connections: checkInteger('connections', connections, 1, 254),
-      socketLifetime: checkMilliseconds('socketLifetime', socketLifetime),
-      idleTimeout: checkMilliseconds('idleTimeout', idleTimeout),
-      connectTimeout: checkMilliseconds('connectTimeout', connectTimeout),
-      headersTimeout: checkMilliseconds('headersTimeout', headersTimeout),
-      bodyTimeout: checkMilliseconds('bodyTimeout', bodyTimeout),
-      deadline: deadline === undefined ? undefined : checkMilliseconds('deadline', deadline),
-      verifyHash: checkBoolean('verifyHash', verifyHash),
-    }
-    this.#retry = new RetryPolicy(retry)
+    this.#options = checkConnectionOptions(options)
     this.#origin = target.origin
-    this.#dialer = new Dialer(target, {
-      connectTimeout: this.#options.connectTimeout,
-      tcpKeepAlive: tcpKeepAlive === false ? 0 : checkMilliseconds('tcpKeepAlive', tcpKeepAlive),
-    })
+    this.#dialer = new Dialer(target, this.#options)
     this.#pool = new NodePool(this.#origin, this.#dialer, this.#options)
   }
 
@@ -332,7 +195,6 @@ export class Connection implements AsyncDisposable {
     }
   }
 
-  /** All checks of arguments: nothing is sent before they passed. */
   #plan(
     method: unknown,
     path: unknown,
@@ -340,41 +202,9 @@ export class Connection implements AsyncDisposable {
     options: BodyOptions,
     known: ReadonlySet<string>,
   ): Plan {
-    if (options !== noOptions) checkOptions(`Connection.${String(method).toLowerCase()}`, options, known)
-    const verb = checkString('method', method)
-    if (!/^[A-Z]+$/.test(verb) || verb === 'CONNECT' || verb === 'TRACE')
-      throw new RangeError(`method must be upper-case letters, and one of HCP's, not ${JSON.stringify(verb)}`)
-    const { signal, deadline = this.#options.deadline, encoded = false, buffered, idempotent } = options
-    const { verifyHash, headersTimeout, bodyTimeout } = options
-    const wirePath = requestPath(path, checkBoolean('encoded', encoded))
-    const query = requestQuery(options.params)
-    const headers = options.headers === undefined ? {} : ownCopy(options.headers)
-    if (buffered !== undefined) checkBoolean('buffered', buffered)
-    if (idempotent !== undefined) checkBoolean('idempotent', idempotent)
-    if (verifyHash !== undefined) checkBoolean('verifyHash', verifyHash)
-    if (headersTimeout !== undefined) checkMilliseconds('headersTimeout', headersTimeout)
-    if (bodyTimeout !== undefined) checkMilliseconds('bodyTimeout', bodyTimeout)
-    if (deadline !== undefined) checkMilliseconds('deadline', deadline)
-    if (signal !== undefined && !(signal instanceof AbortSignal))
-      throw new TypeError('signal must be an AbortSignal')
-    const source = bodySource(body, options.size)
-    if (body instanceof URLSearchParams) headers['content-type'] ??= 'application/x-www-form-urlencoded'
-    const retry = options.retry === undefined ? this.#retry : new RetryPolicy(options.retry, this.#retry)
-    signal?.throwIfAborted()
-    const call = new Call(verb, this.#origin + wirePath, signal, deadline, this.#callEnded)
-    this.#calls.add(call)
-    return {
-      call,
-      path: wirePath,
-      query,
-      headers,
-      source,
-      options,
-      retry,
-      verifyHash: (verifyHash ?? this.#options.verifyHash) && isObject(wirePath, query),
-      headersTimeout: headersTimeout ?? this.#options.headersTimeout,
-      bodyTimeout: bodyTimeout ?? this.#options.bodyTimeout,
-    }
+    const plan = requestPlan(this.#origin, this.#options, method, path, body, options, known, this.#callEnded)
+    this.#calls.add(plan.call)
+    return plan
   }
 
   /** Tries until there is an answer to return, or an error that repetition cannot or must not mend. */
@@ -431,7 +261,7 @@ export class Connection implements AsyncDisposable {
   #isFinal(plan: Plan, { status, address }: HcpResponse, doubt: Doubt): boolean {
     if (!isPassing(status)) this.target.circle.succeeded(address)
     if (doubt.raised && isConflict(status)) return false
-    return !isPassing(status) || !this.#mayRepeat(plan, status)
+    return !isPassing(status) || !mayRepeat(plan, status)
   }
 
   /** What to do with an answer that is perhaps not the last word: return it, or try again. */
@@ -518,7 +348,7 @@ export class Connection implements AsyncDisposable {
         if (doubt.finding === 'unknown' || (doubt.finding === 'other' && !replayable)) {
           throw ambiguous(plan, exchange.address, error)
         }
-      } else if (!this.#mayRepeat(plan, undefined) && !(call.method === 'PUT' && !exchange.bodySent)) {
+      } else if (!mayRepeat(plan, undefined) && !(call.method === 'PUT' && !exchange.bodySent)) {
         throw error
       }
       if (!replayable) throw error
@@ -536,27 +366,6 @@ export class Connection implements AsyncDisposable {
   }
 
   /**
-   * May this request be sent again after it was, or may have been, carried out? PUTs of objects may, once they are settled.
-   *
-   * @param status Of the answer; `undefined` if there was none. After 503 and 429 HCP has done nothing with a PUT.
-   */
-  #mayRepeat(plan: Plan, status: number | undefined): boolean {
-    const { call, options, query } = plan
-    if (options.idempotent !== undefined) return options.idempotent
-    switch (call.method) {
-      case 'GET':
-      case 'HEAD':
-      case 'DELETE':
-      case 'OPTIONS':
-        return true
-      case 'PUT':
-        return (status !== undefined && isBusy(status)) || mustSettle(plan) || replacesWhole.test(query)
-      default:
-        return false
-    }
-  }
-
-  /**
    * Finds out by HEAD whether an earlier try of this PUT stored the object.
    *
    * @returns An answer in place of the lost one if it did; else nothing, and `doubt` knows how to go on.
@@ -567,7 +376,7 @@ export class Connection implements AsyncDisposable {
     doubt: Doubt,
     error?: HcpError,
   ): Promise<HcpResponse | undefined> {
-    const { call, source, options, headers, query, retry } = plan
+    const { call, options, retry } = plan
     doubt.raised = true
     const { left } = call
     let finding: Finding
@@ -587,15 +396,7 @@ export class Connection implements AsyncDisposable {
       )
       // This look is a part of the call: it has the call's policy, and is made also while the connection is closing.
       head = await this.#tries({ ...look, retry })
-      const size = headers['x-hcp-size']
-      if (makesDirectory.test(query)) finding = { kind: directoryFinding(head) }
-      else if (headers['content-encoding'] !== undefined)
-        finding = { kind: head.status === 404 ? 'absent' : 'unknown' }
-      else {
-        const sent = exchange.bodySent ? exchange.sendHash : undefined
-        const object = { source, sent, dataSize: size === undefined ? undefined : Number(size), query }
-        finding = await compareStored(head, object, call)
-      }
+      finding = await findingOf(plan, exchange, head)
     } catch (cause) {
       if (call.aborted) throw call.reason
       options.signal?.throwIfAborted()
@@ -821,31 +622,6 @@ interface Again {
   readonly delay: number
 }
 
-/** These PUTs replace the whole of what they name: twice is as good as once. */
-const replacesWhole = /[?&]type=(?:custom-metadata|acl)(?:&|$)/
-const makesDirectory = /[?&]type=directory(?:&|$)/
-
-/** Statuses of which HCP's manual says to try again (Using a Namespace, "HTTP return codes"), and those of proxies before it. */
-const isPassing = (status: number): boolean =>
-  status === 503 || status === 500 || status === 429 || status === 502 || status === 504 || status === 408
-
-/** Answers after which HCP has done nothing with the request. */
-const isBusy = (status: number): boolean => status === 503 || status === 429
-
-/** Only an object's own content has the hash that HCP names: no listing, annotation, document or management resource. */
-const isObject = (path: string, query: string): boolean =>
-  path.startsWith('/rest/') && !/[?&]type=/.test(query)
-
-/** After a PUT whose answer was lost: somebody has the name, and that may be the PUT itself. */
-const isConflict = (status: number): boolean => status === 409 || status === 412
-
-/** A PUT that makes an object, a version or a directory: done twice it could make two. Copies cannot be looked at like that. */
-const mustSettle = ({ path, query, headers, options }: Plan): boolean =>
-  options.idempotent === undefined &&
-  path.startsWith('/rest/') &&
-  !replacesWhole.test(query) &&
-  headers['x-hcp-copysource'] === undefined
-
 function ambiguous({ call }: Plan, address: string | undefined, cause: unknown): HcpAmbiguousError {
   return new HcpAmbiguousError(
     `Whether ${call.method} ${call.url} was carried out could not be found out: look at the object before you repeat it`,
@@ -859,67 +635,9 @@ const bodyError = ({ call }: Plan, cause: unknown): HcpBodyError =>
     call.facts(undefined, cause),
   )
 
-/** The answer to a PUT whose own answer was lost, made of the HEAD that proved it. */
-function settledAnswer(call: Call, head: HcpResponse): HcpResponse {
-  const { 'content-length': _length, ...headers } = head.headers
-  const body = new AnswerBody(
-    { pause: () => {}, resume: () => {}, abandon: () => {}, givenUp: () => new HcpClosedError('') },
-    0,
-  )
-  body.finish()
-  const timing = { ...head.timing, total: call.elapsed }
-  return new HcpResponse(
-    {
-      status: 201,
-      statusText: 'Created',
-      headers,
-      method: call.method,
-      url: call.url,
-      address: head.address,
-      attempts: call.attempts,
-      settled: true,
-      timing: () => timing,
-    },
-    body,
-  )
-}
-
-const directoryFinding = (head: HcpResponse): 'stored' | 'absent' | 'unknown' => {
-  if (head.status === 404) return 'absent'
-  return head.header('x-hcp-type') === 'directory' ? 'stored' : 'unknown'
-}
-
 const eventOf = (call: Call, address: string | undefined): RequestEvent => ({
   method: call.method,
   url: call.url,
   attempt: call.attempts,
   address,
 })
-
-/** The caller's headers in an object of our own, names in lower case, checked. */
-function ownCopy(headers: unknown): Record<string, string> {
-  if (headers === null || typeof headers !== 'object' || Symbol.iterator in headers) {
-    throw new TypeError('headers must be an object of names and values')
-  }
-  const copy = Object.create(null) as Record<string, string>
-  for (const [name, value] of Object.entries(headers)) {
-    if (typeof value !== 'string' && typeof value !== 'number') {
-      throw new TypeError(`headers: the value of "${name}" must be a string or number, not ${typeof value}`)
-    }
-    const lower = name.toLowerCase()
-    if (ownHeaders.has(lower)) {
-      throw new TypeError(
-        `headers: "${name}" is set by the connection and its target; it cannot be given for a request`,
-      )
-    }
-    try {
-      validateHeaderName(name)
-      validateHeaderValue(name, String(value))
-    } catch (cause) {
-      throw new TypeError(`headers: ${(cause as Error).message}`, { cause })
-    }
-    if (lower in copy) throw new TypeError(`headers: "${name}" is given twice`)
-    copy[lower] = String(value)
-  }
-  return copy
-}
