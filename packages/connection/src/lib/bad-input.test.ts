@@ -34,6 +34,8 @@ describe('a Target says what is wrong with its arguments', () => {
     ['n.test', { tls: { ca: 'x', dangerouslyAcceptAnyCertificate: true } }, TypeError, 'choose one'],
     ['n.test', { tls: { dangerouslyAcceptAnyCertificate: 'yes' } }, TypeError, 'true or false'],
     ['n.test', { tls: { cert: 'x', key: 'y' } }, TypeError, 'not usable'],
+    ['n.test', { tls: { ca: '/etc/ssl/ca.pem' } }, TypeError, 'tls.ca is no certificate'],
+    ['n.test', { tls: { ca: [7] } }, TypeError, 'tls.ca must be PEM'],
     ['n.test', { tls: 'yes' }, TypeError, 'tls'],
     ['n.test', { circle: {} }, TypeError, 'circle must be a Circle'],
     ['n.test', { cache: 1 }, TypeError, 'cache'],

@@ -542,8 +542,10 @@ export class Connection implements AsyncDisposable {
         path: plan.path + plan.query,
         headers: plan.headers,
       })
-      if (!(given instanceof Promise)) return this.#pairs(given)
-      return given.then(
+      // Any thenable, of whatever realm: taken for headers it would send the request without them.
+      if (!('then' in given && typeof given.then === 'function'))
+        return this.#pairs(given as AuthorizationHeaders)
+      return Promise.resolve(given).then(
         (headers) => this.#pairs(headers),
         (cause: unknown) => {
           throw failed(cause)

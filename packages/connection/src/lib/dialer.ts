@@ -64,6 +64,7 @@ export class Dialer {
    */
   async dial(): Promise<Dialled> {
     const { circle } = this.#target
+    const closing = this.#closing.signal
     const began = performance.now()
     const tried = new Set<string>()
     const failures: AttemptFailure[] = []
@@ -90,6 +91,7 @@ export class Dialer {
     let fastest = Number.POSITIVE_INFINITY
     try {
       for (;;) {
+        if (closing.aborted) throw new HcpClosedError('The connection was closed')
         let address: string | undefined
         try {
           address = await nextAddress()
@@ -102,7 +104,6 @@ export class Dialer {
           open.set(address, { abort, since: performance.now() })
           running.set(address, this.#node(address, abort.signal))
         }
-        if (this.#closing.signal.aborted) throw new HcpClosedError('The connection was closed')
         if (running.size === 0) throw this.#exhausted(failures, causes)
         const usual = usualTimes.get(this.#target) ?? 0
         const patience = Math.max(headStart, 3 * usual)
@@ -117,6 +118,8 @@ export class Dialer {
           circle.succeeded(first.address)
           return { ...first, times: { ...first.times, dns } }
         }
+        // What was given up by us says nothing about the node.
+        if (closing.aborted) throw new HcpClosedError('The connection was closed')
         circle.failed(first.address)
         causes.push(first)
         failures.push({
@@ -231,7 +234,7 @@ export class Dialer {
 
   #exhausted(failures: readonly AttemptFailure[], causes: readonly DialFailure[]): HcpError {
     const { fqdn, port } = this.#target
-    const list = failures.map((failure) => `${failure.address}: ${failure.message}`).join('; ')
+    const list = byMessage(failures)
     const facts = {
       failures,
       address: failures.at(-1)?.address,
@@ -283,6 +286,16 @@ class DialFailure {
 }
 
 const ignore = (): void => {}
+
+/** Nodes that say the same are named together; OpenSSL's messages have lines of their own. */
+function byMessage(failures: readonly AttemptFailure[]): string {
+  const nodes = new Map<string, string[]>()
+  for (const { address = '', message } of failures) {
+    const line = message.trim().replaceAll(/\s+/g, ' ')
+    nodes.set(line, [...(nodes.get(line) ?? []), address])
+  }
+  return [...nodes].map(([message, addresses]) => `${addresses.join(', ')}: ${message}`).join('; ')
+}
 
 function nameError(fqdn: string, error: unknown, failures: readonly AttemptFailure[]): HcpError {
   const code = (error as { code?: unknown }).code

@@ -226,6 +226,21 @@ describe('what never comes does not hold a call', () => {
   })
 })
 
+test('any thenable is taken for a promise of headers', async () => {
+  await using server = await scriptServer()
+  // oxlint-disable-next-line unicorn/no-thenable -- that is what is tried here
+  const thenable = { then: (resolve: (headers: object) => void) => resolve({ authorization: 'HCP x:y' }) }
+  const target = new Target('127.0.0.1', {
+    port: server.port,
+    tls: false,
+    authorization: { headers: () => thenable as never },
+  })
+  await using connection = new Connection(target, quick)
+  await connection.head('/rest/a')
+  expect(server.seen[0]?.headers['authorization']).toBe('HCP x:y')
+  target.close()
+})
+
 describe('closing', () => {
   test('destroy ends a pause between tries, and each call gets its own error', async () => {
     await using server = await scriptServer(reply(503, { 'Retry-After': '30' }), stall())

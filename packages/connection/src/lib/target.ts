@@ -1,3 +1,4 @@
+import { X509Certificate } from 'node:crypto'
 import { isIP } from 'node:net'
 import {
   checkServerIdentity,
@@ -198,6 +199,19 @@ function checkFqdn(name: string): string {
   return plain
 }
 
+/** Node takes text without a certificate for an authority that nobody has signed by, in silence. */
+function checkCertificate(name: string, pem: unknown): void {
+  if (typeof pem !== 'string' && !(pem instanceof Uint8Array))
+    throw new TypeError(`${name} must be PEM text or bytes`)
+  try {
+    void new X509Certificate(pem)
+  } catch {
+    throw new TypeError(
+      `${name} is no certificate in PEM form ("-----BEGIN CERTIFICATE-----"); is it a file's name?`,
+    )
+  }
+}
+
 function tlsSettings(fqdn: string, options: TlsOptions): TlsSettings {
   checkOptions('Target: tls', options, knownTls)
   const { ca, cert, key, minVersion, fingerprint256, dangerouslyAcceptAnyCertificate = false } = options
@@ -225,6 +239,7 @@ function tlsSettings(fqdn: string, options: TlsOptions): TlsSettings {
       },
     )
   }
+  for (const authority of ca === undefined ? [] : [ca].flat()) checkCertificate('tls.ca', authority)
   let context
   try {
     context = createSecureContext({

@@ -165,13 +165,17 @@ async function readConfig(file: string): Promise<EmulatorConfig> {
 }
 
 function refusal(error: unknown, args: readonly string[]): number {
-  const { message, code, address, port } = error as NodeJS.ErrnoException & {
+  const { message, code, syscall, address, port } = error as NodeJS.ErrnoException & {
     address?: string
     port?: number
   }
   if (error instanceof ConfigError) {
     complain(message)
     return 2
+  }
+  if (syscall === 'mkdir') {
+    complain(`--data: the folder cannot be used or made (${code})`)
+    return 1
   }
   if (error instanceof UsageError || error instanceof TypeError || error instanceof RangeError) {
     complain(message)
