@@ -253,7 +253,9 @@ describe('says in one line what is wrong', () => {
     for (const place of places) {
       const { code, stdout, stderr } = await run('--data', place, '--quiet').exit
       expect([code, stdout]).toEqual([1, ''])
-      expect(stderr).toMatch(/^hcp-emulator: --data: the folder cannot be used or made \((EEXIST|ENOTDIR|ENOENT)\)\n$/)
+      expect(stderr).toMatch(
+        /^hcp-emulator: --data: the folder cannot be used or made \((EEXIST|ENOTDIR|ENOENT)\)\n$/,
+      )
     }
   })
 
