@@ -180,7 +180,7 @@ export class Dialer {
       const onAbort = (): void => finish(new DialFailure(address, 'connect', 'ECANCELED', 'given up'))
       const onError = (error: NodeJS.ErrnoException): void => {
         const kind = failureKind(error, connected > 0)
-        finish(new DialFailure(address, kind, error.code ?? 'ERROR', error.message, error))
+        finish(new DialFailure(address, kind, error.code ?? 'ERROR', reasonOf(error), error))
       }
       signal.addEventListener('abort', onAbort)
       closing.addEventListener('abort', onAbort)
@@ -287,12 +287,19 @@ class DialFailure {
 
 const ignore = (): void => {}
 
-/** Nodes that say the same are named together; OpenSSL's messages have lines of their own. */
+/** Without the address, which is named beside it, and without OpenSSL's file names. */
+function reasonOf(error: NodeJS.ErrnoException & { reason?: unknown }): string {
+  if (typeof error.reason === 'string') return error.reason
+  return error.syscall === undefined || error.code === undefined
+    ? error.message
+    : `${error.syscall} ${error.code}`
+}
+
+/** Nodes that say the same are named together. */
 function byMessage(failures: readonly AttemptFailure[]): string {
   const nodes = new Map<string, string[]>()
   for (const { address = '', message } of failures) {
-    const line = message.trim().replaceAll(/\s+/g, ' ')
-    nodes.set(line, [...(nodes.get(line) ?? []), address])
+    nodes.set(message, [...(nodes.get(message) ?? []), address])
   }
   return [...nodes].map(([message, addresses]) => `${addresses.join(', ')}: ${message}`).join('; ')
 }
@@ -300,7 +307,9 @@ function byMessage(failures: readonly AttemptFailure[]): string {
 function nameError(fqdn: string, error: unknown, failures: readonly AttemptFailure[]): HcpError {
   const code = (error as { code?: unknown }).code
   if (code === 'IPS_CLOSED') return new HcpClosedError(`The target ${fqdn} was closed`, { cause: error })
-  return new HcpDnsError(`${fqdn} could not be resolved: ${(error as Error).message}`, {
+  // HCP's name servers leave out nodes that are down: a name without addresses may be a system without nodes.
+  const hint = code === 'IPS_NO_DATA' ? '. Perhaps none of its nodes is up' : ''
+  return new HcpDnsError(`No addresses to connect to: ${(error as Error).message}${hint}`, {
     cause: error,
     failures,
   })
