@@ -31,7 +31,8 @@ function run(
     child.stdout?.on('data', (chunk: string) => {
       seen += chunk
       const signal = onOutput?.(seen)
-      if (signal !== undefined) child.kill(signal)
+      // Once: a second one ends the program at once.
+      if (signal !== undefined && !child.killed) child.kill(signal)
     })
   })
 }
