@@ -36,33 +36,33 @@ export function comparisonTable(title: string, comparisons: readonly Comparison[
   return table(
     title,
     ['what', 'A / B', 'op/s', 'ratio', 'wanted', '', 'p50 ms', 'p99 ms', 'CPU us'],
-    comparisons.map(({ what, subject, baseline, ratio, wanted }) => [
-      what,
-      `${subject.name} / ${baseline.name}`,
-      pair(subject.rate, baseline.rate, rate),
-      ratio.toFixed(2),
-      wanted?.toFixed(2) ?? '',
-      verdict(ratio, wanted),
-      pair(subject.p50, baseline.p50, fixed(2)),
-      pair(subject.p99, baseline.p99, fixed(1)),
-      pair(subject.processor, baseline.processor, fixed(0)),
+    comparisons.map((comparison) => [
+      ...rateCells(comparison),
+      pair(comparison.subject.p50, comparison.baseline.p50, fixed(2)),
+      pair(comparison.subject.p99, comparison.baseline.p99, fixed(1)),
+      pair(comparison.subject.processor, comparison.baseline.processor, fixed(0)),
     ]),
   )
 }
+
+/** What is compared with what, how often each is done in a second, and whether that is enough. */
+const rateCells = ({ what, subject, baseline, ratio, wanted }: Comparison): string[] => [
+  what,
+  `${subject.name} / ${baseline.name}`,
+  pair(subject.rate, baseline.rate, rate),
+  ratio.toFixed(2),
+  wanted?.toFixed(2) ?? '',
+  verdict(ratio, wanted),
+]
 
 /** The same of what is too short to be timed one by one. */
 export function nameTable(title: string, comparisons: readonly Comparison[]): string {
   return table(
     title,
     ['what', 'A / B', 'names/s', 'ratio', 'wanted', '', 'CPU us'],
-    comparisons.map(({ what, subject, baseline, ratio, wanted }) => [
-      what,
-      `${subject.name} / ${baseline.name}`,
-      pair(subject.rate, baseline.rate, rate),
-      ratio.toFixed(2),
-      wanted?.toFixed(2) ?? '',
-      verdict(ratio, wanted),
-      pair(subject.processor, baseline.processor, fixed(2)),
+    comparisons.map((comparison) => [
+      ...rateCells(comparison),
+      pair(comparison.subject.processor, comparison.baseline.processor, fixed(2)),
     ]),
   )
 }

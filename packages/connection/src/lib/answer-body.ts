@@ -174,18 +174,14 @@ export class AnswerBody {
     return this.#mode === 'collect'
   }
 
-  /** Somebody waits for bytes, or has the stream, right now. */
-  get busy(): boolean {
-    return !this.#ended && (this.#mode === 'collect' || this.#mode === 'stream' || this.#reading > 0)
-  }
-
   /**
    * Lets the rest go: a small one is read off so that the connection can be used again, a large one closes it. A reader that is at
    * it fails: what it has is not the whole.
    */
   drop(): void {
     if (this.#ended || this.#mode === 'drop') return
-    if (this.busy) {
+    // Somebody waits for bytes, or has the stream, right now.
+    if (this.#mode === 'collect' || this.#mode === 'stream' || this.#reading > 0) {
       this.fail(this.#flow.givenUp())
       this.#mode = 'drop'
       this.#flow.abandon()

@@ -11,11 +11,16 @@ export class Doubt {
   finding: Finding['kind'] | undefined
   /** Headers for the next try, so that it cannot store a second version if an earlier try did come through after all. */
   condition: Readonly<Record<string, string>> | undefined
-  /** The caller has set a condition: its failure is an answer. */
-  readonly callersOwn: boolean
+  readonly #headers: Readonly<Record<string, string>>
 
+  /** @param headers The caller's, names in lower case. */
   constructor(headers: Readonly<Record<string, string>>) {
-    this.callersOwn = conditionNames.some((name) => headers[name] !== undefined)
+    this.#headers = headers
+  }
+
+  /** The caller has set a condition: its failure is an answer. */
+  get callersOwn(): boolean {
+    return conditionNames.some((name) => this.#headers[name] !== undefined)
   }
 
   found(finding: Finding): void {

@@ -12,7 +12,7 @@ import {
   HcpTimeoutError,
   HcpTruncatedError,
 } from './errors.ts'
-import { namedHashes, RunningHash } from './hash.ts'
+import { type ContentHash, namedHashes, RunningHash } from './hash.ts'
 import type { Dialled } from './dialer.ts'
 import type { NodeClient, NodeHandler } from './node-pool.ts'
 import { HcpResponse, type ResponseHeaders, type Timing } from './response.ts'
@@ -59,7 +59,8 @@ export class Exchange implements NodeHandler {
   #body: AnswerBody | undefined
   #status = 0
   #headers: ResponseHeaders = {}
-  #checks: readonly { readonly scheme: string; readonly hex: string }[] = []
+  /** What the answer's content has to hash to. */
+  #check: ContentHash | undefined
   #received: RunningHash | undefined
   #stopped: { readonly reason: unknown } | undefined
   readonly #resolve: (response: HcpResponse) => void
@@ -151,9 +152,9 @@ export class Exchange implements NodeHandler {
     this.#status = status
     this.#headers = headers
     if (this.#hashed()) {
-      this.#checks = namedHashes(headers)
-      if (headers['content-encoding'] === undefined && this.#checks[0] !== undefined) {
-        this.#received = new RunningHash([this.#checks[0].scheme])
+      this.#check = namedHashes(headers)[0]
+      if (headers['content-encoding'] === undefined && this.#check !== undefined) {
+        this.#received = new RunningHash([this.#check.scheme])
       }
     }
     const body = new AnswerBody(
@@ -252,7 +253,7 @@ export class Exchange implements NodeHandler {
       }
     }
     if (!this.#hashed()) return undefined
-    const check = this.#checks[0]
+    const check = this.#check
     const actual = check === undefined ? undefined : this.#received?.hex(check.scheme)
     if (check === undefined || actual === undefined) {
       return new HcpHashError(

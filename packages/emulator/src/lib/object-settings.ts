@@ -35,7 +35,8 @@ export function readSettings(
   }
 }
 
-const changeable = new Set([
+/** The parameters of a POST, by their names in query and form. */
+export const changeable: readonly string[] = [
   'retention',
   'hold',
   'label_hold',
@@ -44,7 +45,7 @@ const changeable = new Set([
   'shred',
   'owner',
   'domain',
-])
+]
 
 /** POST: changes an object's system metadata; parameters come as form body or as query. */
 export async function postObject(exchange: Exchange): Promise<Answer> {
@@ -52,7 +53,8 @@ export async function postObject(exchange: Exchange): Promise<Answer> {
   need(exchange, 'write')
   const query = new Map([...target.query, ...(await readForm(exchange))])
   for (const name of query.keys()) {
-    if (!changeable.has(name)) throw new Refusal(400, `The parameter ${name} is not valid for this request.`)
+    if (!changeable.includes(name))
+      throw new Refusal(400, `The parameter ${name} is not valid for this request.`)
   }
   if (query.has('label_hold') || query.has('label-hold'))
     throw new Refusal(400, 'Labeled holds are not played.')

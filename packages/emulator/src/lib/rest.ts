@@ -4,7 +4,7 @@ import { onlyParameters } from './answer.ts'
 import { putDirectory, readDirectory } from './directories.ts'
 import { deleteObject } from './object-deletes.ts'
 import { readObject, readWholeObject } from './object-reads.ts'
-import { postObject } from './object-settings.ts'
+import { changeable, postObject } from './object-settings.ts'
 import { putObject } from './object-writes.ts'
 import { Refusal } from './refusal.ts'
 import { booleanParameter, checkPath } from './request-target.ts'
@@ -31,17 +31,7 @@ const operations: Readonly<Record<string, Readonly<Record<string, Operation>>>> 
   '': {
     ...readsOf(read, 'version', 'nowait', 'forceEtag', 'deleted', 'mostRecentDirTimes'),
     PUT: operation(put, ...storing, 'forceEtag'),
-    POST: operation(
-      postObject,
-      'retention',
-      'hold',
-      'label_hold',
-      'label-hold',
-      'index',
-      'shred',
-      'owner',
-      'domain',
-    ),
+    POST: operation(postObject, ...changeable),
     DELETE: operation(deleteObject, 'purge', 'privileged', 'reason', 'version'),
   },
   'whole-object': {
