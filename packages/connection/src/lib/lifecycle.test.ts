@@ -1,6 +1,6 @@
 import { readdirSync, readlinkSync } from 'node:fs'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { createServer } from 'node:net'
+import { createServer, type Socket } from 'node:net'
 import { once } from 'node:events'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -119,6 +119,23 @@ describe('a PUT whose answer was lost', () => {
     await using connection = new Connection(server.target, quick)
     const response = await connection.put('/rest/a', 'hello', { params })
     expect(response).toMatchObject({ status: 201, settled })
+  })
+
+  test('was cut off in its body: a conflict with what is left of it is waited out, not believed', async () => {
+    let opened = 0
+    const content = (): AsyncIterable<string> =>
+      (async function* () {
+        yield 'hel'
+        if (opened++ === 0) await never
+        yield 'lo'
+      })()
+    const cutOff = { head: (socket: Socket): void => void socket.resetAndDestroy() }
+    await using server = await scriptServer(cutOff, reply(409), reply(404), reply(201))
+    await using connection = new Connection(server.target, quick)
+    const response = await connection.put('/rest/a', content, { size: 5 })
+    expect(response).toMatchObject({ status: 201, attempts: 3 })
+    expect(server.seen.map((one) => one.method)).toEqual(['PUT', 'HEAD', 'PUT'])
+    expect(server.seen.at(-1)?.body.toString()).toBe('hello')
   })
 
   test('keeps its doubt as the error when the body cannot be read again', async () => {
