@@ -1,5 +1,5 @@
-import { discardBody, type BodySource } from './body.ts'
-import type { Call } from './call.ts'
+import { bodySource, discardBody, type Body, type BodySource } from './body.ts'
+import { Call } from './call.ts'
 import { RunningHash } from './hash.ts'
 
 /**
@@ -43,4 +43,25 @@ export async function contentHash(
   }
   const hex = hash.hex(scheme)
   return hex === undefined ? undefined : { hex, size: hash.size }
+}
+
+/**
+ * Hashes a body as a request would send it.
+ *
+ * @param scheme HCP's name of the algorithm, for example `SHA-256`. @param size As in a request's options.
+ * @returns Lower-case hex and bytes; `undefined` where the body can be read only once or the algorithm is not known.
+ * @throws what the body's source throws, or the signal's reason.
+ */
+export async function bodyHash(
+  body: Body | null | undefined,
+  scheme: string,
+  options: { readonly size?: number | undefined; readonly signal?: AbortSignal | undefined } = {},
+): Promise<{ readonly hex: string; readonly size: number } | undefined> {
+  options.signal?.throwIfAborted()
+  const call = new Call('PUT', '', options.signal, undefined, () => {})
+  try {
+    return await contentHash(bodySource(body, options.size), scheme, call)
+  } finally {
+    call.end()
+  }
 }

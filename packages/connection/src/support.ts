@@ -1,0 +1,13 @@
+/** What packages built on the connection share with it: checks of arguments, HCP's hashes. Not needed to use a connection. */
+export {
+  checkBoolean,
+  checkInteger,
+  checkMilliseconds,
+  checkOptions,
+  checkString,
+  longestTime,
+} from './lib/arguments.ts'
+export { bodyHash } from './lib/content-hash.ts'
+export { type ContentHash, hasher, namedHashes, RunningHash } from './lib/hash.ts'
+export { RetryPolicy } from './lib/retry.ts'
+export { requestPath } from './lib/url.ts'

@@ -1,0 +1,44 @@
+import { checkOptions } from '@hcp/connection/support'
+import { type CallOptions, known, type ObjectRequests } from './object-requests.ts'
+import { checkSettings, type ObjectSettings, settingOptions, settingParams } from './settings.ts'
+
+/** What to change of an object; what is not named stays as it is. */
+export interface MetadataChanges extends ObjectSettings {
+  /** Name of the user who is to own the object; `null`: nobody. Needs the permission `changeOwner`. */
+  readonly owner?: string | null
+  /** Active Directory domain of that user. */
+  readonly domain?: string
+}
+
+const knownChanges: ReadonlySet<string> = new Set([...settingOptions, 'owner', 'domain'])
+
+export async function changeMetadata(
+  requests: ObjectRequests,
+  path: string,
+  changes: MetadataChanges,
+  options: CallOptions = {},
+): Promise<void> {
+  checkOptions('changeMetadata', changes, knownChanges)
+  checkOptions('changeMetadata', options, known())
+  checkSettings(changes)
+  const { retention, hold, owner, domain } = changes
+  if (retention !== undefined && hold !== undefined) {
+    throw new RangeError('retention and hold cannot be changed in one request: HCP refuses that; make two')
+  }
+  if (owner !== undefined && owner !== null && (typeof owner !== 'string' || owner === '')) {
+    throw new TypeError('owner must be the name of a user, or null for nobody')
+  }
+  if (domain !== undefined && typeof domain !== 'string') throw new TypeError('domain must be a string')
+  if (domain !== undefined && typeof owner !== 'string') throw new TypeError('domain goes with an owner only')
+  const params = settingParams(changes)
+  if (owner !== undefined) params['owner'] = owner ?? ''
+  if (domain !== undefined) params['domain'] = domain
+  if (Object.keys(params).length === 0)
+    throw new TypeError('changeMetadata: nothing to change; known are ' + [...knownChanges].join(', '))
+  await requests.send('POST', path, options, {
+    body: new URLSearchParams(params),
+    // All but an extension of what the object has now come to the same when they are carried out twice.
+    idempotent: !(retention?.kind === 'offset' && retention.base === 'current'),
+    buffered: true,
+  })
+}

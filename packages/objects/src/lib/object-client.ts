@@ -1,0 +1,104 @@
+import { type Body, Connection, type ConnectionOptions, Target } from '@hcp/connection'
+import { changeMetadata, type MetadataChanges } from './change-metadata.ts'
+import { copyObject, type CopyOptions, type CopySource } from './copy.ts'
+import { deleteObject, type DeleteOptions } from './delete.ts'
+import { getObject, type GetOptions } from './get.ts'
+import { headObject, type HeadOptions, pathExists } from './head.ts'
+import type { ObjectMetadata } from './metadata.ts'
+import type { ObjectReader } from './object-reader.ts'
+import { type CallOptions, ObjectRequests } from './object-requests.ts'
+import { putObject, type PutOptions, type StoredObject } from './put.ts'
+
+/**
+ * Objects in one namespace. Paths are those of the wire, `/rest/folder/name`, as text; every method takes a `signal`.
+ *
+ * All methods reject with a `TypeError` or `RangeError` for wrong arguments, before anything is sent; with an `HcpResponseError` (or
+ * its subclasses here) for answers that mean failure; with another `HcpError` of `@hcp/connection` where no answer came; with the
+ * signal's reason after an abort.
+ *
+ * @example
+ *   await using objects = new ObjectClient(target)
+ *   await objects.put('/rest/folder/name', 'content', { retention: retainFor({ years: 7 }) })
+ */
+export class ObjectClient implements AsyncDisposable {
+  readonly connection: Connection
+  readonly #owned: boolean
+  readonly #requests: ObjectRequests
+
+  /**
+   * @param target Where the namespace is: the client makes a connection and closes it. Or a connection, which stays the caller's.
+   * @param options Of the connection that is made.
+   */
+  constructor(target: Target | Connection, options?: ConnectionOptions) {
+    this.#owned = target instanceof Target
+    if (target instanceof Target) this.connection = new Connection(target, options)
+    else if (!(target instanceof Connection))
+      throw new TypeError('ObjectClient: the first argument must be a Target or a Connection')
+    else if (options !== undefined)
+      throw new TypeError('ObjectClient: options are for a connection of its own: give a Target with them')
+    else this.connection = target
+    this.#requests = new ObjectRequests(this.connection)
+  }
+
+  /**
+   * Stores an object, or a new version where versioning is on; its content is hashed on the way and compared with what HCP says it
+   * stored. Directories on the way are made by HCP.
+   *
+   * @param body As for `Connection.put`: text, bytes, `FileBody`, Blob, stream, iterable, or a function that opens one. A stream
+   *   or iterable given directly can be sent only once, so a broken transfer of it is not repeated.
+   * @throws {ObjectConflictError} if the name is taken; its `conflict` tells by what.
+   */
+  put(path: string, body?: Body | null, options?: PutOptions): Promise<StoredObject> {
+    return putObject(this.#requests, path, body, options)
+  }
+
+  /** Reads an object or version: resolves when its head is there, the content is read from what is returned. */
+  get(path: string, options?: GetOptions): Promise<ObjectReader> {
+    return getObject(this.#requests, path, options)
+  }
+
+  /** Metadata of an object or version. @throws {ObjectNotFoundError} if there is none, or a directory. */
+  head(path: string, options?: HeadOptions): Promise<ObjectMetadata> {
+    return headObject(this.#requests, path, options)
+  }
+
+  /** Whether there is an object or directory of this name. */
+  exists(path: string, options?: CallOptions): Promise<boolean> {
+    return pathExists(this.#requests, path, options)
+  }
+
+  /**
+   * Changes settings of the current version; makes no new one. A change of retention must lengthen it (Using a Namespace, "Retention
+   * settings"). Repeated after a lost answer, except `retention` relative to the current one.
+   */
+  changeMetadata(path: string, changes: MetadataChanges, options?: CallOptions): Promise<void> {
+    return changeMetadata(this.#requests, path, changes, options)
+  }
+
+  /**
+   * Deletes an object; with versioning on it becomes an old version. An empty directory of this name is deleted too.
+   *
+   * @throws {HcpResponseError} 403 while it is under retention or on hold. @throws {ObjectNotFoundError}
+   */
+  delete(path: string, options?: DeleteOptions): Promise<void> {
+    return deleteObject(this.#requests, path, options)
+  }
+
+  /**
+   * Has HCP copy an object; nothing passes through this program. Not repeated after a lost answer: an `HcpAmbiguousError` then.
+   *
+   * @param source A path in this namespace, or a path, version and namespace.
+   */
+  copy(source: string | CopySource, path: string, options?: CopyOptions): Promise<StoredObject> {
+    return copyObject(this.#requests, source, path, options)
+  }
+
+  /** Closes the connection if the client made it. */
+  async close(): Promise<void> {
+    if (this.#owned) await this.connection.close()
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+}

@@ -1,0 +1,103 @@
+import {
+  type Body,
+  type Connection,
+  type HcpResponse,
+  type ParamValue,
+  type RetryOptions,
+} from '@hcp/connection'
+import { checkBoolean } from '@hcp/connection/support'
+import { responseError } from './errors.ts'
+
+/** Options of every method. */
+export interface CallOptions {
+  /** Ends the call: it rejects with the signal's reason. */
+  readonly signal?: AbortSignal
+  /** The whole call with all its requests, up to the end of the content. Milliseconds, default that of the connection. */
+  readonly deadline?: number
+  /**
+   * The path is percent-encoded already, as the `encodedPath` of an entry of a listing is: for names that are not text. Default false:
+   * it is text.
+   */
+  readonly encoded?: boolean
+  /** As in `ConnectionOptions`, for this call. */
+  readonly headersTimeout?: number
+  readonly bodyTimeout?: number
+  readonly retry?: RetryOptions | number | false
+}
+
+export const callOptions: readonly string[] = [
+  'signal',
+  'deadline',
+  'encoded',
+  'headersTimeout',
+  'bodyTimeout',
+  'retry',
+]
+
+/** Names of options that a method knows: those of every method, and its own. */
+export const known = (...own: readonly string[]): ReadonlySet<string> => new Set([...callOptions, ...own])
+
+/** What one request is made of, apart from the caller's options. */
+export interface RequestParts {
+  readonly params?: Readonly<Record<string, ParamValue | undefined>>
+  readonly headers?: Readonly<Record<string, string | number>>
+  readonly body?: Body | null | undefined
+  readonly size?: number | undefined
+  readonly idempotent?: boolean
+  readonly buffered?: boolean
+  readonly verifyHash?: boolean
+  /** Statuses that are no failure for the caller, besides 200 to 299. */
+  readonly accept?: readonly number[]
+}
+
+/** Sends requests under `/rest` and makes errors of answers that mean failure. */
+export class ObjectRequests {
+  readonly connection: Connection
+
+  constructor(connection: Connection) {
+    this.connection = connection
+  }
+
+  /**
+   * @throws {RangeError} if the path is not one below `/rest`. @throws {HcpResponseError} for an answer that is neither 2xx nor
+   *   among `accept`; its body has been given up.
+   */
+  async send(
+    method: 'GET' | 'HEAD' | 'PUT' | 'POST' | 'DELETE',
+    path: string,
+    options: CallOptions,
+    parts: RequestParts = {},
+  ): Promise<HcpResponse> {
+    checkPath(path)
+    const { accept, ...request } = parts
+    const { signal, deadline, encoded, headersTimeout, bodyTimeout, retry } = options
+    if (encoded !== undefined) checkBoolean('encoded', encoded)
+    const response = await this.connection.request(
+      method,
+      path,
+      defined({ ...request, signal, deadline, encoded, headersTimeout, bodyTimeout, retry }),
+    )
+    if (response.ok || accept?.includes(response.status) === true) return response
+    await response.dump()
+    throw responseError(response)
+  }
+}
+
+type Defined<T> = { [K in keyof T]?: Exclude<T[K], undefined> }
+
+/** Without the properties that are `undefined`. */
+function defined<T extends object>(given: T): Defined<T> {
+  const left: Defined<T> = {}
+  for (const name in given) if (given[name] !== undefined) left[name] = given[name] as Defined<T>[typeof name]
+  return left
+}
+
+/** Paths are those of the wire, the form that `Connection`, path builders and listings have too. */
+export function checkPath(path: unknown): asserts path is string {
+  if (typeof path !== 'string') throw new TypeError(`path must be a string, not ${typeof path}`)
+  if (!path.startsWith('/rest/') && path !== '/rest') {
+    throw new RangeError(
+      `path must begin with "/rest/", for example "/rest/folder/name"; got ${JSON.stringify(path)}`,
+    )
+  }
+}

@@ -1,0 +1,143 @@
+import type { Body, HcpResponse } from '@hcp/connection'
+import {
+  bodyHash,
+  checkBoolean,
+  checkOptions,
+  checkString,
+  type ContentHash,
+  namedHashes,
+} from '@hcp/connection/support'
+import { bodySize, pipedBody } from './body-chunks.ts'
+import { conditionHeaders, conditionOptions, type Conditions } from './conditions.ts'
+import { conflictError } from './conflict.ts'
+import { responseError } from './errors.ts'
+import type { ObjectMetadata } from './metadata.ts'
+import { type CallOptions, known, type ObjectRequests, type RequestParts } from './object-requests.ts'
+import { checkProgress, counted, type OnProgress } from './progress.ts'
+import { type AnnotationInPut, putWithAnnotation } from './put-with-annotation.ts'
+import { checkSettings, type ObjectSettings, settingOptions, settingParams } from './settings.ts'
+
+/** How to store an object. What is not said is as the namespace has it, or, for a new version, as in the version before. */
+export interface PutOptions extends CallOptions, Conditions, ObjectSettings {
+  /** Bytes that a stream, iterable or function will give. Needed for these only together with `annotation`. */
+  readonly size?: number
+  /** Media type. Before release 9.7 HCP goes by the ending of the name alone. */
+  readonly contentType?: string
+  /** A predefined ACL: everybody, or every user with an account, may read the object. */
+  readonly acl?: 'all_read' | 'auth_read'
+  /** An annotation that is stored in the same request: both are there, or neither. Name: default `default`. */
+  readonly annotation?: AnnotationInPut
+  /** Compare what HCP says it stored with what was sent. Default true. */
+  readonly verifyHash?: boolean
+  /**
+   * If the name has an object with just this content already, that is as good as stored: the result then has `created: false`. Its
+   * settings are left as they are. Default false: an `ObjectConflictError`.
+   */
+  readonly acceptIdentical?: boolean
+  /** Called as the content goes out. */
+  readonly onProgress?: OnProgress
+}
+
+/** What HCP says of an object, or version, that it has just stored. */
+export interface StoredObject {
+  readonly path: string
+  /** False only with `acceptIdentical`: the object was there already. */
+  readonly created: boolean
+  readonly versionId: string | undefined
+  readonly hash: ContentHash | undefined
+  /** MD5 in lower-case hex, without quotes. */
+  readonly etag: string | undefined
+  /** The answer was lost, and a look at the object proved that it was stored. */
+  readonly settled: boolean
+  /** How often the request was sent. */
+  readonly attempts: number
+  /** IP address of the node that answered. */
+  readonly address: string
+}
+
+const knownPut = known(
+  ...conditionOptions,
+  ...settingOptions,
+  'size',
+  'contentType',
+  'acl',
+  'annotation',
+  'verifyHash',
+  'acceptIdentical',
+  'onProgress',
+)
+const noOptions: PutOptions = Object.freeze({})
+
+export async function putObject(
+  requests: ObjectRequests,
+  path: string,
+  body: Body | null | undefined,
+  options: PutOptions = noOptions,
+): Promise<StoredObject> {
+  const { verifyHash = true, acceptIdentical = false, annotation, onProgress, size, signal } = options
+  let params: Record<string, string> = {}
+  let headers: Record<string, string> = {}
+  if (options !== noOptions) {
+    checkOptions('put', options, knownPut)
+    checkBoolean('verifyHash', verifyHash)
+    checkBoolean('acceptIdentical', acceptIdentical)
+    checkProgress(onProgress)
+    checkSettings(options)
+    params = { ...settingParams(options), ...aclParam(options.acl) }
+    headers = { ...conditionHeaders(options), ...typeHeader(options.contentType) }
+  }
+  const parts: RequestParts = { params, headers, size, verifyHash, accept: [409, 412] }
+  let content = body
+  if (onProgress !== undefined && body !== null && body !== undefined) {
+    const total = await bodySize(body, size)
+    content = pipedBody(body, (chunks) => counted(chunks, total, onProgress))
+    if (total !== undefined) Object.assign(parts, { size: total })
+  }
+  const response =
+    annotation === undefined
+      ? await requests.send('PUT', path, options, { ...parts, body: content })
+      : await putWithAnnotation(requests, path, content ?? '', annotation, options, parts)
+  if (response.ok) return stored(path, response)
+  if (response.status === 412 && options.ifNoneMatch !== '*') throw responseError(response)
+  const conflict = await conflictError(requests, path, response, options, (scheme) =>
+    bodyHash(body, scheme, { size, signal }),
+  )
+  const { existing } = conflict
+  if (acceptIdentical && conflict.conflict === 'identical' && existing !== undefined)
+    return { ...stored(path, response), ...identityOf(existing), created: false }
+  throw conflict
+}
+
+export function stored(path: string, response: HcpResponse): StoredObject {
+  return {
+    path,
+    created: true,
+    versionId: response.header('x-hcp-versionid'),
+    hash: namedHashes({ 'x-hcp-hash': response.headers['x-hcp-hash'] })[0],
+    etag: response.header('etag')?.replace(/^"|"$/g, ''),
+    settled: response.settled,
+    attempts: response.attempts,
+    address: response.address,
+  }
+}
+
+const identityOf = ({
+  versionId,
+  hash,
+  etag,
+}: ObjectMetadata): Pick<StoredObject, 'versionId' | 'hash' | 'etag'> => ({
+  versionId,
+  hash,
+  etag,
+})
+
+function aclParam(acl: unknown): Record<string, string> {
+  if (acl === undefined) return {}
+  if (acl !== 'all_read' && acl !== 'auth_read') throw new RangeError('acl must be "all_read" or "auth_read"')
+  return { acl }
+}
+
+function typeHeader(contentType: unknown): Record<string, string> {
+  if (contentType === undefined) return {}
+  return { 'Content-Type': checkString('contentType', contentType) }
+}
