@@ -13,6 +13,7 @@ import type { Query } from './request-target.ts'
 import { decodeText } from './request-target.ts'
 import { isUnderRetention } from './retention.ts'
 import { zonedTime } from './times.ts'
+import { parseVersion, versionAt } from './version-values.ts'
 
 /** The annotation that a request names; 400 for what cannot be a name. */
 export function annotationName(query: Query): string {
@@ -154,12 +155,8 @@ export function object(exchange: Exchange): Version {
     if (current === undefined || current.marker) throw new Refusal(404)
     return current
   }
-  const version = /^@\d+$/.test(text)
-    ? entry.versions.findLast(({ ingest }) => ingest <= Number(text.slice(1)))
-    : entry.versions.find(({ id }) => String(id) === text)
-  if (version === undefined) {
-    throw /^@?\d+$/.test(text) ? new Refusal(404) : new Refusal(400, 'The version is invalid.')
-  }
+  const version = versionAt(entry.versions, parseVersion(text))
+  if (version === undefined) throw new Refusal(404)
   if (version.marker) throw new Refusal(204, '', ['X-HCP-VersionId', String(version.id)])
   return version
 }

@@ -19,6 +19,8 @@ export interface Blob {
   readonly md5: string
   /** As in `X-HCP-Hash`: the algorithm, a blank, upper-case hex. */
   readonly hash: string
+  /** Many objects may have it: when one goes it stays, until a start at which nobody has it. */
+  readonly shared?: true
 }
 
 /**

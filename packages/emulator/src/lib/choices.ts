@@ -25,6 +25,11 @@ export interface Choices {
   readonly wholeObjectWithoutAnnotation: 404 | 200
   /** An annotation's PUT answers with its `X-HCP-Hash`. Not in the material; default true. */
   readonly annotationHash: boolean
+  /**
+   * Whether an old version that has been under retention can be deleted by its id once that has ended. By the documents
+   * it cannot (the default); a purge removes it.
+   */
+  readonly deleteOldAfterRetention: boolean
 }
 
 export const defaultChoices: Choices = {
@@ -37,6 +42,7 @@ export const defaultChoices: Choices = {
   unknownNamespace: 403,
   wholeObjectWithoutAnnotation: 404,
   annotationHash: true,
+  deleteOldAfterRetention: false,
 }
 
 /** The path's part after `rest`, in decoded bytes with its separators, leading one included. Documented: 4,095. */

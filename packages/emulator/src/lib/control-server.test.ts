@@ -50,6 +50,10 @@ class Recorder implements ControlSurface {
   setDisk(disk: object): void {
     this.calls.push(['setDisk', disk])
   }
+  seed(seed: object): { made: number } {
+    this.calls.push(['seed', seed])
+    return { made: 3 }
+  }
   requests(since: number): [] {
     this.calls.push(['requests', since])
     return []
@@ -117,6 +121,15 @@ test.each<[string, string, unknown, unknown[]]>([
 ])('%s %s %j does what it says', async (method, path, body, call) => {
   expect((await send(method, path, body)).status).toBe(200)
   expect(surface.calls).toEqual([call])
+})
+
+test('POST /seed says how many objects it made', async () => {
+  const seed = { namespace: 'n1.m', directory: 'd', count: 3, size: 5, cluster: 'primary' }
+  expect(await send('POST', '/seed', seed)).toMatchObject({ status: 201, body: { made: 3 } })
+  expect(surface.calls).toEqual([['seed', seed]])
+  for (const bad of [{ count: 3 }, { ...seed, more: 1 }, { ...seed, cluster: 'third' }]) {
+    expect((await send('POST', '/seed', bad)).status).toBe(400)
+  }
 })
 
 test('faults come, go one by one, and go all together', async () => {

@@ -5,6 +5,7 @@ import type { AddressInfo } from 'node:net'
 import type { DnsBehaviour } from './dns-server.ts'
 import type { Fault } from './faults.ts'
 import type { RequestRecord } from './request-log.ts'
+import type { Seed } from './seed.ts'
 
 export type ClusterName = 'primary' | 'replica'
 
@@ -38,6 +39,8 @@ export interface ControlSurface {
   setDns(behaviour: DnsBehaviour): void | Promise<void>
   setTls(behaviour: TlsBehaviour): void | Promise<void>
   setDisk(disk: { readonly full: boolean }): void | Promise<void>
+  /** Many objects with the same data; says how many were made. */
+  seed(seed: Seed & { readonly cluster?: ClusterName }): object | Promise<object>
   /** Only where there is a second system. */
   setReplication?(behaviour: ReplicationBehaviour): void | Promise<void>
   /** Requests served, with a `sequence` above `since`. */
@@ -201,6 +204,20 @@ function routesOf(surface: ControlSurface): readonly Route[] {
         async PUT(_match, request) {
           await surface.setDisk(await readFields<{ full: boolean }>(request, ['full'], ['full']))
           return done
+        },
+      },
+    },
+    {
+      path: /^\/seed$/,
+      methods: {
+        async POST(_match, request) {
+          const known = ['namespace', 'directory', 'count', 'size', 'prefix', 'cluster'] as const
+          const seed = await readFields<Seed & { cluster?: ClusterName }>(request, known, [
+            'namespace',
+            'count',
+          ])
+          if (seed.cluster !== undefined) checkCluster(seed.cluster)
+          return { status: 201, body: await surface.seed(seed) }
         },
       },
     },

@@ -2,13 +2,14 @@ import { Readable } from 'node:stream'
 import type { Answer, Exchange } from './answer.ts'
 import { need } from './answer.ts'
 import { acceptsGzip, compressed } from './content-coding.ts'
-import type { Directory, Entry, Namespace, Version } from './namespace.ts'
+import { objectEntry } from './listing-entries.ts'
+import type { Directory, Entry, Namespace } from './namespace.ts'
 import { currentOf } from './namespace.ts'
-import { annotationList, changeTimes } from './object-headers.ts'
+import { changeTimes } from './object-headers.ts'
 import { Refusal } from './refusal.ts'
 import { booleanParameter, encodeBytes } from './request-target.ts'
-import { retentionString } from './retention.ts'
-import { listingTime, zonedTime } from './times.ts'
+import { zonedTime } from './times.ts'
+import { escaped, plain } from './xml-text.ts'
 
 /** PUT of a directory. */
 export async function putDirectory(exchange: Exchange): Promise<Answer> {
@@ -47,9 +48,12 @@ export function readDirectory(exchange: Exchange, directory: Directory): Answer 
   ]
   if (method === 'HEAD') return { status: 200, headers }
   const options = { path: target.path, change, deleted, recent }
-  const body = Readable.from(listing(namespace, directory, options))
+  const body = Readable.from(listing(namespace, directory, options), streamed)
   return { status: 200, headers, body: gzip ? compressed(body) : body }
 }
+
+/** One piece ahead of the client, and no more. */
+export const streamed = { objectMode: false, highWaterMark: 65_536 } as const
 
 interface ListingOptions {
   readonly path: string
@@ -77,12 +81,17 @@ function* listing(
     ` dirDeleted="${directory.deleted}" showDeleted="${deleted}"` +
     ` namespaceName="${name}" utf8NamespaceName="${name}"` +
     ` changeTimeMilliseconds="${change}.00" changeTimeString="${zonedTime(change)}">\n`
-  for (const key of [...directory.children.keys()].toSorted()) {
-    const entry = directory.children.get(key)
-    if (entry !== undefined) text += listingEntry(key, entry, namespace.settings.hashScheme, deleted, recent)
-    if (text.length < 65_536) continue
-    yield Buffer.from(text)
-    text = ''
+  const { children } = directory
+  // What comes or goes while this is on its way is in it or not; nothing is in it twice.
+  for (let names = children.above(''); names.length > 0; names = children.above(names.at(-1)!)) {
+    for (const key of names) {
+      const entry = children.get(key)
+      if (entry !== undefined)
+        text += listingEntry(key, entry, namespace.settings.hashScheme, deleted, recent)
+      if (text.length < 65_536) continue
+      yield Buffer.from(text)
+      text = ''
+    }
   }
   yield Buffer.from(`${text}</directory>\n`)
 }
@@ -94,62 +103,14 @@ function listingEntry(
   showDeleted: boolean,
   recent: boolean,
 ): string {
-  const names = `urlName="${encodeBytes(name)}" utf8Name="${plain(name)}"`
   if (entry.kind === 'object') {
     const version = entry.versions.at(-1)!
-    if (version.marker && !showDeleted) return ''
-    return `  <entry ${names} type="object" ${objectAttributes(version, scheme)}/>\n`
+    return version.marker && !showDeleted ? '' : objectEntry(name, version, scheme)
   }
   if (entry.deleted && !showDeleted) return ''
   const change = recent || entry.deleted ? entry.change : entry.created
   return (
-    `  <entry ${names} type="directory" changeTimeMilliseconds="${change}.00"` +
+    `  <entry urlName="${encodeBytes(name)}" utf8Name="${plain(name)}" type="directory" changeTimeMilliseconds="${change}.00"` +
     ` changeTimeString="${zonedTime(change)}" state="${entry.deleted ? 'deleted' : 'created'}"/>\n`
   )
-}
-
-function objectAttributes(version: Version, scheme: string): string {
-  const { data, retention, annotations } = version
-  const list: [string, string | number | boolean][] = [
-    ['size', data.size],
-    ['hashScheme', scheme],
-    ['hash', data.hash.slice(data.hash.indexOf(' ') + 1)],
-    ['etag', data.md5],
-    ['retention', retention],
-    ['retentionString', retentionString(retention)],
-    ['retentionClass', version.retentionClass],
-    ['ingestTime', Math.floor(version.ingest / 1000)],
-    ['ingestTimeMilliseconds', version.ingest],
-    ['ingestTimeString', listingTime(version.ingest)],
-    ['hold', version.hold],
-    ['shred', version.shred],
-    ['dpl', version.dpl],
-    ['index', version.index],
-    ['customMetadata', annotations.length > 0],
-    ['customMetadataAnnotations', annotationList(version)],
-    ['version', version.id],
-    ['replicated', false],
-    ['changeTimeMilliseconds', `${version.change}.00`],
-    ['changeTimeString', zonedTime(version.change)],
-    ['owner', escaped(version.owner)],
-    ['domain', escaped(version.domain)],
-    ['hasAcl', version.acl !== undefined],
-    ['state', version.marker ? 'deleted' : 'created'],
-  ]
-  return list.map(([name, value]) => `${name}="${value}"`).join(' ')
-}
-
-/** Bytes as text for XML. */
-function plain(bytes: string): string {
-  return escaped(Buffer.from(bytes, 'latin1').toString())
-}
-
-const entities: Readonly<Record<string, string>> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;' }
-
-/** Text for XML, in elements and attributes; what XML cannot hold becomes U+FFFD. */
-export function escaped(text: string): string {
-  return text
-    .replaceAll(/[&<>"]/g, (character) => entities[character]!)
-    .replaceAll(/[\t\n\r]/g, (character) => `&#${character.charCodeAt(0)};`)
-    .replaceAll(/\p{Cc}|\ufffe|\uffff/gu, (character) => (character < ' ' ? '\ufffd' : character))
 }

@@ -20,6 +20,8 @@ import { makeFolder } from './make-folder.ts'
 import type { ClusterNode } from './node.ts'
 import type { RequestRecord } from './request-log.ts'
 import { RequestLog } from './request-log.ts'
+import type { Seed } from './seed.ts'
+import { plant } from './seed.ts'
 import { System } from './system.ts'
 import { makeTemporaryFolder, removeTemporaryFolder } from './temporary-folder.ts'
 
@@ -294,6 +296,7 @@ export class Emulator implements AsyncDisposable {
       setDns: (behaviour) => emulator.setDns(behaviour),
       setTls: (behaviour) => emulator.setTls(behaviour),
       setDisk: (disk) => emulator.setDisk(disk),
+      seed: (seed) => emulator.seed(seed),
       requests: (since) => emulator.requests(since),
     }
     const { address, controlPort: port } = settings
@@ -379,6 +382,16 @@ export class Emulator implements AsyncDisposable {
     if (typeof full !== 'boolean') throw new TypeError('full must be true or false')
     for (const cluster of this.#parts.clusters) cluster.system.blobs.setFull(full)
     this.#diskFull = full
+  }
+
+  /**
+   * Makes many objects in one directory, which share their data: large folders for a test in seconds. Names that are
+   * there already stay as they are.
+   *
+   * @throws {TypeError} for a value of a wrong type, {RangeError} for one out of range or a namespace that is not there.
+   */
+  async seed(seed: Seed & { readonly cluster?: 'primary' | 'replica' }): Promise<{ made: number }> {
+    return { made: await plant(this.#cluster(seed.cluster ?? 'primary').system, seed) }
   }
 
   /** What was served: the records with a sequence above `since`, oldest first. The last 100,000 are kept. */

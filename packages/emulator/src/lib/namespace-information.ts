@@ -1,11 +1,11 @@
 import type { Answer, Exchange } from './answer.ts'
 import { onlyParameters } from './answer.ts'
 import { permissionsOf } from './authentication.ts'
-import { escaped } from './directories.ts'
 import type { Namespace, Permission } from './namespace.ts'
 import { permissionNames } from './namespace.ts'
 import { uncached } from './object-headers.ts'
 import { Refusal } from './refusal.ts'
+import { escaped } from './xml-text.ts'
 import { booleanParameter } from './request-target.ts'
 
 const listParameters: ReadonlySet<string> = new Set(['single'])

@@ -37,7 +37,18 @@ const made = fc
 const change: fc.Arbitrary<Change> = fc.oneof(
   fc.record({ op: fc.constantFrom('put', 'replace', 'update'), path, version: made }),
   fc.record({ op: fc.constant('remove'), path, at: id }),
+  fc.record({ op: fc.constant('remove'), path, at: id, keep: fc.constant(true) }),
   fc.record({ op: fc.constant('remove-version'), path, id, at: id }),
+  fc.record({ op: fc.constant('remove-versions'), path, ids: fc.array(id), at: id }),
+  fc.record({
+    op: fc.constant('fill'),
+    path: fc.constantFrom('', 'd', 'd/e'),
+    names: fc.array(fc.constantFrom('a', 'b', 'c')),
+    version: id.map((number): Version => {
+      const plain = version(number)
+      return { ...plain, data: { ...plain.data, id: 'shared', shared: true } }
+    }),
+  }),
   fc.record({ op: fc.constant('directory'), path: fc.constantFrom('d', 'd/e', 'f'), at: id }),
 ) as fc.Arbitrary<Change>
 

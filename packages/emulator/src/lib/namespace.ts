@@ -1,4 +1,5 @@
 import type { Blob } from './blob-store.ts'
+import { Children } from './children.ts'
 import type { CheckedNamespace } from './config.ts'
 import { Refusal } from './refusal.ts'
 
@@ -58,7 +59,7 @@ export interface StoredObject {
 
 export interface Directory {
   readonly kind: 'directory'
-  readonly children: Map<string, Entry>
+  readonly children: Children
   /** Epoch milliseconds. */
   readonly created: number
   /** Latest of: created, deleted, an object added, an object deleted; epoch milliseconds. */
@@ -73,9 +74,29 @@ export type Entry = StoredObject | Directory
 export type Change =
   | { readonly op: 'put'; readonly path: string; readonly version: Version }
   | { readonly op: 'replace'; readonly path: string; readonly version: Version }
-  | { readonly op: 'update'; readonly path: string; readonly version: Version }
-  | { readonly op: 'remove'; readonly path: string; readonly at: number }
+  /** `others`: further versions of the object that have what all of its versions share, such as a hold. */
+  | {
+      readonly op: 'update'
+      readonly path: string
+      readonly version: Version
+      readonly others?: readonly Version[]
+    }
+  /** Objects of these names in the directory, all with this one version. */
+  | {
+      readonly op: 'fill'
+      readonly path: string
+      readonly names: readonly string[]
+      readonly version: Version
+    }
+  /** `keep`: a directory stays as a deleted one even if nothing is in it. */
+  | { readonly op: 'remove'; readonly path: string; readonly at: number; readonly keep?: true }
   | { readonly op: 'remove-version'; readonly path: string; readonly id: number; readonly at: number }
+  | {
+      readonly op: 'remove-versions'
+      readonly path: string
+      readonly ids: readonly number[]
+      readonly at: number
+    }
   /** `change` where it is not that of the making: what a snapshot says of a directory after what is in it. */
   | { readonly op: 'directory'; readonly path: string; readonly at: number; readonly change?: number }
 
@@ -154,6 +175,10 @@ export class Namespace {
   /** Carries a change out and says which data nobody refers to any more. */
   apply(change: Change): Blob[] {
     const freed: Blob[] = []
+    if (change.op === 'fill') {
+      this.#fill(change.path, change.names, change.version, freed)
+      return this.#unshared(freed, change.path)
+    }
     const { name, parent } = this.#parent(change, freed)
     if (parent === undefined) return []
     const entry = parent.children.get(name)
@@ -181,24 +206,14 @@ export class Namespace {
         entry.versions.splice(at, 0, change.version)
         break
       }
-      case 'update': {
+      case 'update':
         if (entry?.kind !== 'object') break
-        const at = entry.versions.findIndex((version) => version.id === change.version.id)
-        const before = entry.versions[at]
-        if (before === undefined) break
-        entry.versions[at] = change.version
-        this.#count(before, -1)
-        this.#count(change.version, 1)
-        const kept = new Set(change.version.annotations.map((annotation) => annotation.blob.id))
-        for (const annotation of before.annotations) {
-          if (!kept.has(annotation.blob.id)) freed.push(annotation.blob)
-        }
+        for (const version of [change.version, ...(change.others ?? [])]) this.#update(entry, version, freed)
         break
-      }
       case 'remove': {
         parent.change = Math.max(parent.change, change.at)
         if (entry?.kind === 'object') entry.versions.forEach(drop)
-        if (entry?.kind === 'directory' && entry.children.size > 0) {
+        if (entry?.kind === 'directory' && (entry.children.size > 0 || change.keep)) {
           entry.deleted = true
           entry.change = Math.max(entry.change, change.at)
         } else {
@@ -207,13 +222,17 @@ export class Namespace {
         }
         break
       }
-      case 'remove-version': {
+      case 'remove-version':
+      case 'remove-versions': {
         if (entry?.kind !== 'object') break
-        const at = entry.versions.findIndex((version) => version.id === change.id)
-        if (at === -1) break
-        entry.versions.splice(at, 1).forEach(drop)
+        const ids = new Set(change.op === 'remove-version' ? [change.id] : change.ids)
+        const gone = entry.versions.filter(({ id }) => ids.has(id))
+        if (gone.length === 0) break
+        const left = entry.versions.filter(({ id }) => !ids.has(id))
+        entry.versions.splice(0, Infinity, ...left)
+        gone.forEach(drop)
         parent.change = Math.max(parent.change, change.at)
-        if (entry.versions.length > 0) break
+        if (left.length > 0) break
         parent.children.delete(name)
         this.#prune(change.path)
         break
@@ -243,8 +262,10 @@ export class Namespace {
     }
     const entry = op === 'update' ? this.find(path) : undefined
     if (op !== 'update' || entry?.kind !== 'object') return undefined
-    const version = entry.versions.find(({ id }) => id === change.version.id)
-    return version && { op: 'update', path, version }
+    const before = ({ id }: Version): Version | undefined => entry.versions.find((each) => each.id === id)
+    const version = before(change.version)
+    const others = change.others?.flatMap((other) => before(other) ?? [])
+    return version && { op: 'update', path, version, ...(others === undefined ? {} : { others }) }
   }
 
   /** The changes that lead from nothing to the present content. */
@@ -252,17 +273,43 @@ export class Namespace {
     yield* snapshotOf(this.root, '')
   }
 
+  #update(entry: StoredObject, version: Version, freed: Blob[]): void {
+    const at = entry.versions.findIndex(({ id }) => id === version.id)
+    const before = entry.versions[at]
+    if (before === undefined) return
+    entry.versions[at] = version
+    this.#count(before, -1)
+    this.#count(version, 1)
+    const kept = new Set(version.annotations.map((annotation) => annotation.blob.id))
+    for (const annotation of before.annotations) {
+      if (!kept.has(annotation.blob.id)) freed.push(annotation.blob)
+    }
+  }
+
+  /** As putting each would; a name that is there already stays as it is. */
+  #fill(path: string, names: readonly string[], version: Version, freed: Blob[]): void {
+    const { parent } = this.#parent({ op: 'put', path: path === '' ? 'x' : `${path}/x`, version }, freed)
+    if (parent === undefined) return
+    parent.change = Math.max(parent.change, version.change)
+    for (const name of names) {
+      if (parent.children.has(name)) continue
+      parent.children.set(name, { kind: 'object', versions: [version] })
+      this.#count(version, 1)
+    }
+  }
+
   /** An annotation's data is shared by all versions that inherited it. */
   #unshared(freed: Blob[], path: string): Blob[] {
     if (freed.length === 0) return freed
+    const own = freed.filter((blob) => blob.shared === undefined)
     const entry = this.find(path)
-    if (entry?.kind !== 'object') return [...new Map(freed.map((blob) => [blob.id, blob])).values()]
+    if (entry?.kind !== 'object') return [...new Map(own.map((blob) => [blob.id, blob])).values()]
     const kept = new Set<string>()
     for (const version of entry.versions) {
       if (version.marker === undefined) kept.add(version.data.id)
       for (const annotation of version.annotations) kept.add(annotation.blob.id)
     }
-    return freed.filter((blob) => !kept.has(blob.id))
+    return own.filter((blob) => !kept.has(blob.id))
   }
 
   /** The directory that a change is about; made, with its own parents, where the change adds something. */
@@ -323,21 +370,32 @@ export class Namespace {
 }
 
 function directory(created: number): Directory {
-  return { kind: 'directory', children: new Map(), created, change: created, deleted: false }
+  return { kind: 'directory', children: new Children(), created, change: created, deleted: false }
 }
 
+/** Names in one record of a directory that was filled. */
+export const fillLength = 10_000
+
 function* snapshotOf(of: Directory, path: string): Generator<Change> {
+  const filled = new Map<Version, string[]>()
   for (const [name, entry] of of.children) {
     const inner = path === '' ? name : `${path}/${name}`
-    if (entry.kind === 'object') {
+    const only = entry.kind === 'object' && entry.versions.length === 1 ? entry.versions[0] : undefined
+    if (only?.data.shared) {
+      const names = filled.get(only) ?? []
+      names.push(name)
+      filled.set(only, names.length < fillLength ? names : [])
+      if (names.length >= fillLength) yield { op: 'fill', path, names, version: only }
+    } else if (entry.kind === 'object') {
       for (const version of entry.versions) yield { op: 'put', path: inner, version }
     } else {
       yield { op: 'directory', path: inner, at: entry.created }
       yield* snapshotOf(entry, inner)
       yield { op: 'directory', path: inner, at: entry.created, change: entry.change }
-      if (entry.deleted) yield { op: 'remove', path: inner, at: entry.change }
+      if (entry.deleted) yield { op: 'remove', path: inner, at: entry.change, keep: true }
     }
   }
+  for (const [version, names] of filled) if (names.length > 0) yield { op: 'fill', path, names, version }
 }
 
 export function currentOf(entry: StoredObject): Version | undefined {

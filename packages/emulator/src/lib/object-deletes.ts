@@ -8,6 +8,7 @@ import type { Query } from './request-target.ts'
 import { booleanParameter, decodeText } from './request-target.ts'
 import { readForm } from './request-form.ts'
 import { isUnderRetention } from './retention.ts'
+import { parseVersion, versionsOf } from './version-values.ts'
 
 const deletable = new Set(['purge', 'privileged', 'reason', 'version'])
 
@@ -27,6 +28,7 @@ export async function deleteObject(exchange: Exchange): Promise<Answer> {
   const privileged = booleanParameter(query, 'privileged') ?? false
   need(exchange, 'delete')
   if (purge) need(exchange, 'purge')
+  if (purge && query.has('version')) throw new Refusal(400, 'A purge removes all versions.')
   if (privileged) checkPrivileged(exchange, query)
   const entry = namespace.find(target.path)
   if (entry === undefined) throw new Refusal(404)
@@ -58,7 +60,8 @@ async function deleteDirectory(
   const inside = `${target.path}/`
   const busy = [...namespace.writing.keys()].some((path) => path.startsWith(inside))
   if (busy || !isEmpty(entry)) throw new Refusal(403, 'The directory is not empty.')
-  await system.commit(namespace, { op: 'remove', path: target.path, at: now })
+  const keep = namespace.settings.versioning ? { keep: true as const } : {}
+  await system.commit(namespace, { op: 'remove', path: target.path, at: now, ...keep })
 }
 
 function checkDeletable(version: Version, privileged: boolean, now: number): void {
@@ -110,10 +113,22 @@ async function deleteVersion(
   now: number,
 ): Promise<void> {
   if (!namespace.settings.versioning) throw new Refusal(400, 'Versioning is off.')
-  const version = entry.versions.find(({ id }) => String(id) === text)
-  if (version === undefined) {
-    throw /^\d+$/.test(text) ? new Refusal(404) : new Refusal(400, 'The version is invalid.')
+  if (namespace.writing.has(target.path)) throw new Refusal(409, 'The object is being written.')
+  const versions = versionsOf(entry.versions, parseVersion(text))
+  if (versions.length === 0) throw new Refusal(404)
+  // All or none.
+  for (const version of versions) {
+    if (version.marker !== undefined) continue
+    checkDeletable(version, privileged, now)
+    const everKept = version.retention !== 0 && version.retention * 1000 > version.ingest
+    if (
+      version !== entry.versions.at(-1) &&
+      everKept &&
+      !privileged &&
+      !system.choices.deleteOldAfterRetention
+    )
+      throw new Refusal(403, 'The version was under retention: it goes with a purge only.')
   }
-  if (version.marker === undefined) checkDeletable(version, privileged, now)
-  await system.commit(namespace, { op: 'remove-version', path: target.path, id: version.id, at: now })
+  const ids = versions.map(({ id }) => id)
+  await system.commit(namespace, { op: 'remove-versions', path: target.path, ids, at: now })
 }

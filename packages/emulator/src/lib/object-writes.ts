@@ -16,7 +16,7 @@ import { limited } from './request-body.ts'
 import type { Query } from './request-target.ts'
 import { encodeBytes } from './request-target.ts'
 import type { Retention } from './retention.ts'
-import { isUnderRetention, parseRetention } from './retention.ts'
+import { defaultRetention, isUnderRetention } from './retention.ts'
 
 /** PUT of an object or of a version of it, with `whole` also of one annotation. */
 export async function putObject(exchange: Exchange, whole: boolean): Promise<Answer> {
@@ -203,7 +203,7 @@ function newVersion(
   const parent = before?.leftBehind ? undefined : before
   const retention =
     settings.retention ??
-    (parent === undefined ? defaultRetention(exchange, now) : inheritedRetention(parent))
+    (parent === undefined ? defaultRetention(defaults, now) : inheritedRetention(parent))
   const type = headers['content-type']
   const added = new Set(annotations.map(({ name }) => name))
   return {
@@ -227,11 +227,6 @@ function newVersion(
 
 function inheritedRetention({ retention, retentionClass }: Version): Retention {
   return { retention, retentionClass }
-}
-
-function defaultRetention({ namespace }: Exchange, now: number): Retention {
-  const found = parseRetention(namespace.settings.defaultRetention, namespace.settings, now)
-  return found.retention > 0 && found.retention * 1000 <= now ? { ...found, retention: 0 } : found
 }
 
 /** Annotations change on the second. */

@@ -8,6 +8,7 @@ import { changeable, postObject } from './object-settings.ts'
 import { putObject } from './object-writes.ts'
 import { Refusal } from './refusal.ts'
 import { booleanParameter, checkPath } from './request-target.ts'
+import { listVersions } from './version-list.ts'
 
 type Handler = (exchange: Exchange) => Answer | Promise<Answer>
 
@@ -69,8 +70,10 @@ export function handleRest(exchange: Exchange): Answer | Promise<Answer> {
 
 function read(exchange: Exchange): Answer {
   const { target, namespace } = exchange
+  const version = target.query.get('version')
+  if (version === 'list') return listVersions(exchange)
   const entry = namespace.find(target.path)
-  if (entry?.kind === 'directory') return readDirectory(exchange, entry)
+  if (entry?.kind === 'directory' && version === undefined) return readDirectory(exchange, entry)
   if (target.query.has('mostRecentDirTimes') || target.query.get('type') === 'directory')
     throw new Refusal(404)
   return readObject(exchange)

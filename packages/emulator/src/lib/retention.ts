@@ -80,6 +80,12 @@ export function parseRetention(
   return until(addOffset(offsetBase(offset[1] ?? 'R', now, current), offset))
 }
 
+/** The setting of a new object that names none; one that has passed is none. */
+export function defaultRetention(settings: CheckedNamespace, now: number): Retention {
+  const found = parseRetention(settings.defaultRetention, settings, now)
+  return found.retention > 0 && found.retention * 1000 <= now ? { ...found, retention: 0 } : found
+}
+
 function offsetBase(letter: string, now: number, current: Version | undefined): number {
   if (letter === 'A') return current?.ingest ?? now
   if (letter === 'R' && current !== undefined && current.retention > 0) return current.retention * 1000
