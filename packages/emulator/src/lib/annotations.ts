@@ -11,7 +11,7 @@ import { Refusal } from './refusal.ts'
 import { limited } from './request-body.ts'
 import type { Query } from './request-target.ts'
 import { decodeText } from './request-target.ts'
-import { isUnderRetention } from './retention.ts'
+import { isOnHold, isUnderRetention } from './retention.ts'
 import { zonedTime } from './times.ts'
 import { parseVersion, versionAt } from './version-values.ts'
 
@@ -78,7 +78,7 @@ export async function deleteAnnotation(exchange: Exchange): Promise<Answer> {
   const version = object(exchange)
   find(version, name)
   const rule = namespace.settings.annotationsUnderRetention
-  if ((version.hold || isUnderRetention(version, system.now())) && rule !== 'ALL') {
+  if ((isOnHold(version) || isUnderRetention(version, system.now())) && rule !== 'ALL') {
     throw new Refusal(403, 'The object is under retention: its annotations cannot be deleted.')
   }
   await commit(
@@ -174,7 +174,7 @@ function checkAnnotationRoom({ namespace, system }: Exchange, version: Version, 
   }
   const rule = namespace.settings.annotationsUnderRetention
   if (
-    (version.hold || isUnderRetention(version, system.now())) &&
+    (isOnHold(version) || isUnderRetention(version, system.now())) &&
     (rule === 'NONE' || (rule === 'ADD' && exists))
   ) {
     throw new Refusal(403, 'The object is under retention: the namespace does not allow this.')

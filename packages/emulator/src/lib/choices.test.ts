@@ -42,6 +42,13 @@ const cases: readonly Case[] = [
     '',
     undefined,
   ],
+  [
+    { labeledHoldHeaders: 'always' },
+    { path },
+    ({ headers }) => headers['x-hcp-labelretentionhold-labels'],
+    undefined,
+    '[]',
+  ],
   [{ unknownNamespace: 400 }, { host: 'n9.m.hcp1.test' }, ({ status }) => status, 403, 400],
   [
     { wholeObjectWithoutAnnotation: 200 },

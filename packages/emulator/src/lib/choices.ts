@@ -30,6 +30,11 @@ export interface Choices {
    * it cannot (the default); a purge removes it.
    */
   readonly deleteOldAfterRetention: boolean
+  /**
+   * `X-HCP-LabelRetentionHold` and `-Labels` (9.x): on objects with labeled holds only (the default), or on all. The
+   * documents name them without their values: ours are `true` or `false`, and the JSON array of the labels that are set.
+   */
+  readonly labeledHoldHeaders: 'set' | 'always'
 }
 
 export const defaultChoices: Choices = {
@@ -43,6 +48,7 @@ export const defaultChoices: Choices = {
   wholeObjectWithoutAnnotation: 404,
   annotationHash: true,
   deleteOldAfterRetention: false,
+  labeledHoldHeaders: 'set',
 }
 
 /** The path's part after `rest`, in decoded bytes with its separators, leading one included. Documented: 4,095. */
@@ -57,6 +63,10 @@ export const maximumCheckedAnnotationSize: number = 1024 ** 2
 
 /** Documented: ten annotations per object. */
 export const maximumAnnotations = 10
+
+/** Documented: 64 characters. From notes of third parties: 100 labels an object. */
+export const maximumLabelLength = 64
+export const maximumLabels = 100
 
 /** Form body of a POST or DELETE; the documents name no limit. */
 export const maximumFormSize: number = 64 * 1024

@@ -39,6 +39,8 @@ export interface Version {
   readonly retention: number
   readonly retentionClass: string
   readonly hold: boolean
+  /** Labeled holds that are set; missing where there are none. */
+  readonly labels?: readonly string[] | undefined
   readonly shred: boolean
   readonly index: boolean
   readonly dpl: number
@@ -61,7 +63,7 @@ export interface Directory {
   readonly kind: 'directory'
   readonly children: Children
   /** Epoch milliseconds. */
-  readonly created: number
+  created: number
   /** Latest of: created, deleted, an object added, an object deleted; epoch milliseconds. */
   change: number
   /** Removed, but still holding old versions of what was in it. */
@@ -241,6 +243,7 @@ export class Namespace {
         parent.change = Math.max(parent.change, change.at)
         if (entry?.kind === 'directory') {
           entry.deleted = false
+          entry.created = change.at
           entry.change = change.change ?? change.at
         } else {
           if (entry !== undefined) this.#discard(entry, freed)
@@ -326,7 +329,10 @@ export class Namespace {
         if (next !== undefined) this.#discard(next, freed)
         next = directory(at)
         parent.children.set(part, next)
-      } else if (next.deleted && adds) next.deleted = false
+      } else if (next.deleted && adds) {
+        next.deleted = false
+        next.created = at
+      }
       parent = next
     }
     return { name, parent }

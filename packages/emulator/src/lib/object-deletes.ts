@@ -7,7 +7,7 @@ import { Refusal } from './refusal.ts'
 import type { Query } from './request-target.ts'
 import { booleanParameter, decodeText } from './request-target.ts'
 import { readForm } from './request-form.ts'
-import { isUnderRetention } from './retention.ts'
+import { isOnHold, isUnderRetention } from './retention.ts'
 import { parseVersion, versionsOf } from './version-values.ts'
 
 const deletable = new Set(['purge', 'privileged', 'reason', 'version'])
@@ -42,7 +42,8 @@ export async function deleteObject(exchange: Exchange): Promise<Answer> {
 function checkPrivileged(exchange: Exchange, query: Query): void {
   need(exchange, 'privileged')
   const reason = decodeText(query.get('reason') ?? '')
-  if (reason.length < 1 || reason.length > 1_024) {
+  const length = Array.from(reason).length
+  if (length < 1 || length > 1_024) {
     throw new Refusal(400, 'A privileged delete needs a reason of 1 to 1,024 characters.')
   }
   if (exchange.namespace.settings.retentionMode !== 'enterprise') {
@@ -65,7 +66,7 @@ async function deleteDirectory(
 }
 
 function checkDeletable(version: Version, privileged: boolean, now: number): void {
-  if (version.hold) throw new Refusal(403, 'The object is on hold.')
+  if (isOnHold(version)) throw new Refusal(403, 'The object is on hold.')
   if (!privileged && isUnderRetention(version, now)) throw new Refusal(403, 'The object is under retention.')
 }
 

@@ -1,6 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import type { Choices } from './choices.ts'
 import type { Version } from './namespace.ts'
+import { labelList } from './labeled-holds.ts'
 import { retentionString } from './retention.ts'
 import { httpDate, zonedTime } from './times.ts'
 
@@ -63,6 +64,8 @@ function after(version: Version, choices: Choices): string[] {
     ['X-HCP-Retention', version.retention],
     ['X-HCP-IngestProtocol', 'HTTP'],
     ['X-HCP-RetentionHold', version.hold],
+    ['X-HCP-LabelRetentionHold', version.labels !== undefined],
+    ['X-HCP-LabelRetentionHold-Labels', labelList(version.labels)],
     ['X-HCP-Shred', version.shred],
     ['X-HCP-DPL', version.dpl],
     ['X-HCP-Index', version.index],
@@ -76,7 +79,9 @@ function after(version: Version, choices: Choices): string[] {
     ['X-HCP-Replicated', false],
     ['X-HCP-ReplicationCollision', false],
   ]
+  const labeled = version.labels !== undefined || choices.labeledHoldHeaders === 'always'
   const list = flags.filter(([name]) => {
+    if (name.startsWith('X-HCP-LabelRetentionHold')) return labeled
     return !name.endsWith('Annotations') || annotations.length > 0 || choices.emptyAnnotationsHeader
   })
   return [...list.flatMap(([name, value]) => [name, String(value)]), ...changeTimes(version.change)]

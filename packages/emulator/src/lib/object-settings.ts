@@ -1,17 +1,21 @@
 import type { Answer, Exchange } from './answer.ts'
 import { need } from './answer.ts'
+import type { LabelChanges } from './labeled-holds.ts'
+import { changedLabels, readLabels } from './labeled-holds.ts'
 import type { Version } from './namespace.ts'
 import { Refusal } from './refusal.ts'
 import type { Query } from './request-target.ts'
 import { booleanParameter, decodeText } from './request-target.ts'
 import { readForm } from './request-form.ts'
 import type { Retention } from './retention.ts'
-import { checkRetentionChange, isUnderRetention, parseRetention } from './retention.ts'
+import { checkRetentionChange, isOnHold, isUnderRetention, parseRetention } from './retention.ts'
+import { updateOf } from './shared-metadata.ts'
 
 /** System metadata as a request sets it; what is missing stays or comes from the namespace. */
 export interface Settings {
   readonly retention: Retention | undefined
   readonly hold: boolean | undefined
+  readonly labels: LabelChanges | undefined
   readonly shred: boolean | undefined
   readonly index: boolean | undefined
 }
@@ -30,6 +34,7 @@ export function readSettings(
         ? undefined
         : parseRetention(decodeText(retention, 'plus'), namespace.settings, now, current),
     hold: booleanParameter(query, 'hold'),
+    labels: readLabels(query),
     shred: booleanParameter(query, 'shred'),
     index: booleanParameter(query, 'index'),
   }
@@ -56,17 +61,16 @@ export async function postObject(exchange: Exchange): Promise<Answer> {
     if (!changeable.includes(name))
       throw new Refusal(400, `The parameter ${name} is not valid for this request.`)
   }
-  if (query.has('label_hold') || query.has('label-hold'))
-    throw new Refusal(400, 'Labeled holds are not played.')
   const now = system.now()
   const before = namespace.current(target.path)
   if (before === undefined) throw new Refusal(404)
   const settings = readSettings(exchange, query, now, before)
-  const { retention, hold, shred, index } = settings
-  if (hold !== undefined && retention !== undefined) {
+  const { retention, hold, labels, shred, index } = settings
+  if ((hold !== undefined || labels !== undefined) && retention !== undefined) {
     throw new Refusal(400, 'Retention and hold cannot be changed in one request.')
   }
-  if (hold !== undefined) need(exchange, 'privileged')
+  if (hold !== undefined || labels !== undefined) need(exchange, 'privileged')
+  if (before.labels !== undefined) checkLabeled(query)
   if (retention !== undefined) checkRetentionChange(before, retention, now)
   if (shred === false && before.shred) throw new Refusal(400, 'shred cannot be changed from true to false.')
   const owner = newOwner(exchange, query, before, now)
@@ -76,12 +80,21 @@ export async function postObject(exchange: Exchange): Promise<Answer> {
     retention: retention?.retention ?? before.retention,
     retentionClass: retention?.retentionClass ?? before.retentionClass,
     hold: hold ?? before.hold,
+    labels: changedLabels(before.labels, labels),
     shred: shred ?? before.shred,
     index: index ?? before.index,
     owner: owner ?? before.owner,
   }
-  await system.commit(namespace, { op: 'update', path: target.path, version })
+  await system.commit(namespace, updateOf(namespace, target.path, before, version))
   return { status: 200, headers: [] }
+}
+
+/** Until all labels are released, nothing else changes but another hold. */
+function checkLabeled(query: Query): void {
+  for (const name of query.keys()) {
+    if (name === 'hold' || name.startsWith('label')) continue
+    throw new Refusal(400, 'The object has labeled holds: its metadata cannot be changed.')
+  }
 }
 
 function newOwner(
@@ -96,7 +109,7 @@ function newOwner(
   if (!permissions.has('changeOwner')) throw new Refusal(403, 'The permission changeOwner is missing.')
   if (owner === undefined) throw new Refusal(400, 'domain goes with owner.')
   if (domain !== undefined && domain !== '') throw new Refusal(400, 'The namespace has no Active Directory.')
-  if (isUnderRetention(before, now) && !namespace.settings.ownerChangeUnderRetention) {
+  if ((isOnHold(before) || isUnderRetention(before, now)) && !namespace.settings.ownerChangeUnderRetention) {
     throw new Refusal(403, 'The owner of an object under retention cannot be changed.')
   }
   const name = decodeText(owner)

@@ -7,6 +7,7 @@ import { maximumAnnotationSize, maximumObjectSize } from './choices.ts'
 import { checkConditions, hasConditions } from './conditions.ts'
 import { gunzipped, isGzip } from './content-coding.ts'
 import { contentTypeOf } from './content-types.ts'
+import { changedLabels } from './labeled-holds.ts'
 import type { Annotation, Namespace, Version } from './namespace.ts'
 import { currentOf } from './namespace.ts'
 import type { Settings } from './object-settings.ts'
@@ -16,7 +17,7 @@ import { limited } from './request-body.ts'
 import type { Query } from './request-target.ts'
 import { encodeBytes } from './request-target.ts'
 import type { Retention } from './retention.ts'
-import { defaultRetention, isUnderRetention } from './retention.ts'
+import { defaultRetention, isOnHold, isUnderRetention } from './retention.ts'
 
 /** PUT of an object or of a version of it, with `whole` also of one annotation. */
 export async function putObject(exchange: Exchange, whole: boolean): Promise<Answer> {
@@ -30,7 +31,7 @@ export async function putObject(exchange: Exchange, whole: boolean): Promise<Ans
   const dataSize = whole ? wholeObjectSize(exchange) : undefined
   const before = checkName(namespace, path)
   const settings = readSettings(exchange, query, arrived)
-  if (settings.hold !== undefined) need(exchange, 'privileged')
+  if (settings.hold !== undefined || settings.labels !== undefined) need(exchange, 'privileged')
   checkAcl(query)
   if (namespace.writing.has(path) && (hasConditions(headers) || !namespace.settings.versioning)) {
     throw new Refusal(409, 'The object is being written.')
@@ -125,7 +126,7 @@ function checkName(namespace: Namespace, path: string): Version | undefined {
 function checkOverwrite(namespace: Namespace, before: Version | undefined, now: number): void {
   if (before === undefined || before.leftBehind) return
   if (!namespace.settings.versioning) throw new Refusal(409, 'The object exists and versioning is off.')
-  if (before.hold) throw new Refusal(403, 'The object is on hold.')
+  if (isOnHold(before)) throw new Refusal(403, 'The object is on hold.')
   if (isUnderRetention(before, now)) throw new Refusal(403, 'The object is under retention.')
 }
 
@@ -205,6 +206,7 @@ function newVersion(
     settings.retention ??
     (parent === undefined ? defaultRetention(defaults, now) : inheritedRetention(parent))
   const type = headers['content-type']
+  const labels = changedLabels(undefined, settings.labels)
   const added = new Set(annotations.map(({ name }) => name))
   return {
     id,
@@ -214,6 +216,7 @@ function newVersion(
     retention: retention.retention,
     retentionClass: retention.retentionClass,
     hold: settings.hold ?? false,
+    ...(labels === undefined ? {} : { labels }),
     shred: settings.shred ?? parent?.shred ?? defaults.defaultShred,
     dpl: defaults.dpl,
     index: settings.index ?? parent?.index ?? defaults.defaultIndex,

@@ -21,6 +21,11 @@ export function isUnderRetention(version: Version, now: number): boolean {
   return version.retention < 0 || version.retention * 1000 > now
 }
 
+/** Not deletable whatever the retention: a hold of either kind is set. */
+export function isOnHold({ hold, labels }: Version): boolean {
+  return hold || labels !== undefined
+}
+
 /** The last moment that has a date, in epoch milliseconds. */
 const latest = 8.64e15
 
@@ -103,7 +108,8 @@ function addOffset(base: number, parts: RegExpExecArray): number {
 
 /** Refuses what HCP does not let happen to a retention setting. */
 export function checkRetentionChange(before: Version, after: Retention, now: number): void {
-  if (before.hold) throw new Refusal(400, 'The object is on hold: its retention setting cannot be changed.')
+  if (isOnHold(before))
+    throw new Refusal(400, 'The object is on hold: its retention setting cannot be changed.')
   if (before.retentionClass !== '' && after.retentionClass === '' && isUnderRetention(before, now)) {
     throw new Refusal(400, 'The object has a retention class: an explicit setting is not allowed.')
   }
