@@ -9,7 +9,12 @@ type Case = readonly [Partial<Choices>, WireRequest, (answer: WireAnswer) => unk
 
 const path = '/rest/a.txt'
 /** Those that take more than one request are tried beside what they are about. */
-const elsewhere: readonly string[] = ['deleteOldAfterRetention']
+const elsewhere: readonly string[] = [
+  'copiedVersion',
+  'foreignCopySource',
+  'deleteOldAfterRetention',
+  'leaveClassAfterRetention',
+]
 
 const cases: readonly Case[] = [
   [{ errorBody: 'html' }, { path: '/rest/none' }, ({ text }) => text.includes('404 Not Found'), false, true],

@@ -31,10 +31,22 @@ export interface Choices {
    */
   readonly deleteOldAfterRetention: boolean
   /**
+   * Whether an object can leave its retention class for an explicit setting once it is not under retention: by the list
+   * of codes it never can (the default), by the rule for objects without retention anything goes.
+   */
+  readonly leaveClassAfterRetention: boolean
+  /**
    * `X-HCP-LabelRetentionHold` and `-Labels` (9.x): on objects with labeled holds only (the default), or on all. The
    * documents name them without their values: ours are `true` or `false`, and the JSON array of the labels that are set.
    */
   readonly labeledHoldHeaders: 'set' | 'always'
+  /**
+   * A copy onto an object that is there, with versioning: its system metadata, annotations and ACL are those of a new
+   * object, as the page on copies says (`defaults`), or the version's before, as for other new versions (`inherits`).
+   */
+  readonly copiedVersion: 'defaults' | 'inherits'
+  /** A copy from a namespace of another tenant, which the documents exclude without naming a status. Default 403. */
+  readonly foreignCopySource: 403 | 400
 }
 
 export const defaultChoices: Choices = {
@@ -48,7 +60,10 @@ export const defaultChoices: Choices = {
   wholeObjectWithoutAnnotation: 404,
   annotationHash: true,
   deleteOldAfterRetention: false,
+  leaveClassAfterRetention: false,
   labeledHoldHeaders: 'set',
+  copiedVersion: 'defaults',
+  foreignCopySource: 403,
 }
 
 /** The path's part after `rest`, in decoded bytes with its separators, leading one included. Documented: 4,095. */

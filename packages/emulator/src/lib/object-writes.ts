@@ -16,56 +16,78 @@ import { Refusal } from './refusal.ts'
 import { limited } from './request-body.ts'
 import type { Query } from './request-target.ts'
 import { encodeBytes } from './request-target.ts'
-import type { Retention } from './retention.ts'
-import { defaultRetention, isOnHold, isUnderRetention } from './retention.ts'
+import { defaultRetention, inheritedRetention, isOnHold, isUnderRetention } from './retention.ts'
 
 /** PUT of an object or of a version of it, with `whole` also of one annotation. */
 export async function putObject(exchange: Exchange, whole: boolean): Promise<Answer> {
-  const { namespace, target, headers, system, body } = exchange
-  const { path, query } = target
+  const { target, system, body } = exchange
   need(exchange, 'write')
-  if (path === '') throw new Refusal(409, 'The root directory exists.')
+  if (target.path === '') throw new Refusal(409, 'The root directory exists.')
   const gzip = isGzip(exchange)
   const arrived = system.now()
-  const name = whole ? annotationName(query) : ''
+  const name = whole ? annotationName(target.query) : ''
   const dataSize = whole ? wholeObjectSize(exchange) : undefined
-  const before = checkName(namespace, path)
+  const settings = readWriteSettings(exchange, arrived)
+  return storeVersion(exchange, arrived, body.announced ?? 0, async (id, before, written, room) => {
+    const sized = !gzip && body.announced !== undefined
+    const source = sized ? body : limited(gzip ? gunzipped(body) : body, room)
+    if (dataSize === undefined) {
+      const data = await store(exchange, source, written)
+      return { version: newVersion(exchange, id, before, settings, data, []) }
+    }
+    const parts = splitAt(source, dataSize)
+    const data = await store(exchange, parts.first, written)
+    if (data.size < dataSize) throw new Refusal(400, 'X-HCP-Size is larger than the content.')
+    const blob = await store(exchange, limited(parts.rest, maximumAnnotationSize), written)
+    const refused = await checkAnnotation(exchange, name, blob)
+    if (refused !== undefined)
+      return { version: await leftBehind(exchange, id, before, settings, written), refused }
+    const annotation = { name, blob, change: seconds(arrived) }
+    return { version: newVersion(exchange, id, before, settings, data, [annotation]) }
+  })
+}
+
+/** The settings that a PUT names, checked against what its sender may. */
+export function readWriteSettings(exchange: Exchange, arrived: number): Settings {
+  const { query } = exchange.target
   const settings = readSettings(exchange, query, arrived)
   if (settings.hold !== undefined || settings.labels !== undefined) need(exchange, 'privileged')
   checkAcl(query)
+  return settings
+}
+
+/**
+ * Stores what `make` builds under the request's path: as a new object, as a new version, or not at all.
+ *
+ * @param make Gets the new version's id, the version before it, a list for what it stores, and the bytes there is room
+ *   for. A refusal that it returns goes out after the version is stored.
+ */
+export async function storeVersion(
+  exchange: Exchange,
+  arrived: number,
+  announced: number,
+  make: (
+    id: number,
+    before: Version | undefined,
+    written: Blob[],
+    room: number,
+  ) => Promise<{ version: Version; refused?: Refusal }>,
+): Promise<Answer> {
+  const { namespace, target, headers, system } = exchange
+  const { path } = target
+  const before = checkName(namespace, path)
   if (namespace.writing.has(path) && (hasConditions(headers) || !namespace.settings.versioning)) {
     throw new Refusal(409, 'The object is being written.')
   }
   checkConditions(headers, before, false)
   checkOverwrite(namespace, before, arrived)
-  const room = roomFor(namespace, body.announced ?? 0)
+  const room = roomFor(namespace, announced)
 
   const id = namespace.nextVersionId(path, arrived)
   const release = namespace.reserve(path, id)
   const written: Blob[] = []
   try {
-    const sized = !gzip && body.announced !== undefined
-    const source = sized ? body : limited(gzip ? gunzipped(body) : body, room)
-    let version: Version
-    let refused: Refusal | undefined
-    if (dataSize === undefined) {
-      const data = await store(exchange, source, written)
-      version = newVersion(exchange, id, before, settings, data, [])
-    } else {
-      const parts = splitAt(source, dataSize)
-      const data = await store(exchange, parts.first, written)
-      if (data.size < dataSize) throw new Refusal(400, 'X-HCP-Size is larger than the content.')
-      const annotation = await store(exchange, limited(parts.rest, maximumAnnotationSize), written)
-      refused = await checkAnnotation(exchange, name, annotation)
-      version = refused
-        ? {
-            ...newVersion(exchange, id, before, settings, await leftover(exchange, written), []),
-            leftBehind: true,
-          }
-        : newVersion(exchange, id, before, settings, data, [
-            { name, blob: annotation, change: seconds(arrived) },
-          ])
-    }
+    const { version, refused } = await make(id, before, written, room)
     // Others may have been faster with a directory, or with this very name, since the first look.
     const now = checkName(namespace, path)
     checkOverwrite(namespace, now, arrived)
@@ -154,16 +176,28 @@ function checkAcl(query: Query): void {
   throw new Refusal(400, 'Access control lists are not enabled for this namespace.')
 }
 
-async function store(exchange: Exchange, source: AsyncIterable<Buffer>, written: Blob[]): Promise<Blob> {
+/** Stores a body, and notes that it is stored. */
+export async function store(
+  exchange: Exchange,
+  source: AsyncIterable<Buffer>,
+  written: Blob[],
+): Promise<Blob> {
   const { hashScheme } = exchange.namespace.settings
   const blob = await exchange.system.blobs.write(source, hashScheme)
   written.push(blob)
   return blob
 }
 
-/** The empty data of an object whose annotation was refused. */
-function leftover(exchange: Exchange, written: Blob[]): Promise<Blob> {
-  return store(exchange, Readable.from([]), written)
+/** The empty object that is left where an annotation was refused. */
+export async function leftBehind(
+  exchange: Exchange,
+  id: number,
+  before: Version | undefined,
+  settings: Settings,
+  written: Blob[],
+): Promise<Version> {
+  const empty = await store(exchange, Readable.from([]), written)
+  return { ...newVersion(exchange, id, before, settings, empty, []), leftBehind: true }
 }
 
 /** A stream's first bytes and the others, to be read one after the other. */
@@ -190,7 +224,7 @@ function splitAt(
   return { first: first(), rest: rest() }
 }
 
-function newVersion(
+export function newVersion(
   exchange: Exchange,
   id: number,
   before: Version | undefined,
@@ -204,7 +238,7 @@ function newVersion(
   const parent = before?.leftBehind ? undefined : before
   const retention =
     settings.retention ??
-    (parent === undefined ? defaultRetention(defaults, now) : inheritedRetention(parent))
+    (parent === undefined ? defaultRetention(defaults, now) : inheritedRetention(parent, defaults, now))
   const type = headers['content-type']
   const labels = changedLabels(undefined, settings.labels)
   const added = new Set(annotations.map(({ name }) => name))
@@ -226,10 +260,6 @@ function newVersion(
     annotations: [...(parent?.annotations.filter(({ name }) => !added.has(name)) ?? []), ...annotations],
     ...(parent?.acl === undefined ? {} : { acl: parent.acl }),
   }
-}
-
-function inheritedRetention({ retention, retentionClass }: Version): Retention {
-  return { retention, retentionClass }
 }
 
 /** Annotations change on the second. */

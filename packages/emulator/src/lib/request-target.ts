@@ -48,7 +48,7 @@ function trimSlashes(path: string): string {
 }
 
 /** Percent-decodes to bytes, one character each; 400 for a `%` that is not followed by two hex digits. */
-function decodeBytes(text: string): string {
+export function decodeBytes(text: string): string {
   let out = ''
   let from = 0
   for (;;) {

@@ -2,12 +2,14 @@ import { annotationInfo, deleteAnnotation, putAnnotation, readAnnotation } from 
 import type { Answer, Exchange } from './answer.ts'
 import { onlyParameters } from './answer.ts'
 import { putDirectory, readDirectory } from './directories.ts'
+import { copyObject } from './object-copies.ts'
 import { deleteObject } from './object-deletes.ts'
 import { readObject, readWholeObject } from './object-reads.ts'
 import { changeable, postObject } from './object-settings.ts'
 import { putObject } from './object-writes.ts'
 import { Refusal } from './refusal.ts'
 import { booleanParameter, checkPath } from './request-target.ts'
+import { hasServices, settle } from './services.ts'
 import { listVersions } from './version-list.ts'
 
 type Handler = (exchange: Exchange) => Answer | Promise<Answer>
@@ -65,7 +67,9 @@ export function handleRest(exchange: Exchange): Answer | Promise<Answer> {
     // Some of these say nothing about what is found, which is no reason to take any value.
     for (const name of ['deleted', 'mostRecentDirTimes', 'forceEtag']) booleanParameter(target.query, name)
   }
-  return found.handle(exchange)
+  if (!hasServices(exchange.namespace)) return found.handle(exchange)
+  const { system, namespace } = exchange
+  return settle(system, namespace, target.path, method === 'DELETE').then(() => found.handle(exchange))
 }
 
 function read(exchange: Exchange): Answer {
@@ -80,8 +84,6 @@ function read(exchange: Exchange): Answer {
 }
 
 function put(exchange: Exchange): Answer | Promise<Answer> {
-  if (exchange.headers['x-hcp-copysource'] !== undefined) {
-    throw new Refusal(501, 'This release of the emulator does not play copies.')
-  }
+  if (exchange.headers['x-hcp-copysource'] !== undefined) return copyObject(exchange)
   return exchange.target.slash ? putDirectory(exchange) : putObject(exchange, false)
 }
