@@ -1,0 +1,122 @@
+import { XMLParser, XMLValidator } from 'fast-xml-parser'
+
+/** An element as HCP sent it: everything is text. */
+export interface XmlElement {
+  readonly name: string
+  /** In document order. */
+  readonly attributes: readonly (readonly [name: string, value: string])[]
+  readonly children: readonly XmlElement[]
+  /** Text and CDATA between the tags, joined, blanks included. */
+  readonly text: string
+}
+
+/** Between two markup characters `<`: a tag with its attributes, or a text. HCP's descriptions have at most 1,024 characters. */
+const longestPiece = 65_536
+/** Characters `<` in a document. A namespace takes five; a tenant has at most 10,000. */
+const mostMarkup = 250_000
+/** HCP's documents have three levels. */
+const deepest = 32
+
+const prefix = '@'
+const place: symbol = XMLParser.getMetaDataSymbol() as symbol
+
+const parser: XMLParser = new XMLParser({
+  preserveOrder: true,
+  ignoreAttributes: false,
+  attributeNamePrefix: prefix,
+  parseTagValue: false,
+  trimValues: false,
+  ignoreDeclaration: true,
+  ignorePiTags: true,
+  captureMetaData: true,
+  maxNestedTags: deepest,
+  jPath: false,
+  // The parser's own decoder leaves numeric and unknown references as they are, and takes those that a DOCTYPE declares.
+  entityDecoder: {
+    decode: decodeReferences,
+    addInputEntities: () => {
+      throw new SyntaxError('it has a DOCTYPE')
+    },
+    setExternalEntities: () => {},
+    setXmlVersion: () => {},
+    reset: () => {},
+  },
+})
+
+/**
+ * Reads an XML document: well-formed, UTF-8, without DOCTYPE, one root element and nothing after it.
+ *
+ * @throws {Error} that says in words what is wrong.
+ */
+export function parseXml(bytes: Uint8Array): XmlElement {
+  const text = new TextDecoder('utf-8', { fatal: true }).decode(bytes)
+  checkMarkup(text)
+  // The parser takes mismatched tags in silence; what the check takes, the rest of this function does not.
+  const fault = XMLValidator.validate(text)
+  if (fault !== true) throw new SyntaxError(`${fault.err.msg} (line ${fault.err.line})`)
+  const nodes = parser.parse(text) as readonly Node[]
+  const [root, ...more] = nodes.filter((node) => typeof node['#text'] !== 'string' || !isBlank(node['#text']))
+  if (root === undefined || more.length > 0 || '#text' in root)
+    throw new SyntaxError('it has no single root element')
+  const { endIndex } = root[place] as { endIndex?: number }
+  if (endIndex === undefined || !isBlank(text.slice(endIndex))) {
+    throw new SyntaxError('something follows its root element')
+  }
+  return elementOf(root)
+}
+
+/** What the parser makes of an element or text: its name or `#text` as key, attributes under `:@`. */
+type Node = Readonly<Record<string | symbol, unknown>>
+
+function elementOf(node: Node): XmlElement {
+  const name = Object.keys(node).find((key) => key !== ':@') as string
+  if (name.startsWith('!')) throw new SyntaxError('it has a declaration')
+  const nodes = node[name] as readonly Node[]
+  return {
+    name,
+    attributes: Object.entries((node[':@'] as Record<string, string> | undefined) ?? {}).map(
+      ([key, value]) => [key.slice(prefix.length), value],
+    ),
+    children: nodes.filter((child) => !('#text' in child)).map(elementOf),
+    text: nodes.map((child) => (child['#text'] as string | undefined) ?? '').join(''),
+  }
+}
+
+/** The parser's time and memory grow with the number and length of what is in a document, faster than its size. */
+function checkMarkup(text: string): void {
+  let from = 0
+  for (let count = 1; ; count++) {
+    const found = text.indexOf('<', from)
+    if ((found === -1 ? text.length : found) - from > longestPiece) {
+      throw new RangeError(`it has a piece of more than ${longestPiece} characters`)
+    }
+    if (found === -1) return
+    if (count > mostMarkup) throw new RangeError(`it has more than ${mostMarkup} tags`)
+    from = found + 1
+  }
+}
+
+const isBlank = (text: string): boolean => /^[ \t\r\n]*$/.test(text)
+
+const named: Readonly<Record<string, string>> = { amp: '&', lt: '<', gt: '>', quot: '"', apos: "'" }
+
+/** XML 1.0, section 4.1: the five names and the numbers of characters; nothing else without a DOCTYPE. */
+function decodeReferences(text: string): string {
+  if (!text.includes('&')) return text
+  return text.replaceAll(
+    /&(?:#x([0-9A-Fa-f]+);|#([0-9]+);|([a-z]+);)?/g,
+    (whole, hex: string | undefined, decimal: string | undefined, name: string | undefined) => {
+      if (name !== undefined && Object.hasOwn(named, name)) return named[name] as string
+      const point = hex === undefined ? Number(decimal ?? Number.NaN) : Number.parseInt(hex, 16)
+      if (!isCharacter(point))
+        throw new SyntaxError(`it has a reference that means nothing: ${whole.slice(0, 40)}`)
+      return String.fromCodePoint(point)
+    },
+  )
+}
+
+/** XML 1.0, section 2.2. */
+function isCharacter(point: number): boolean {
+  if (point < 0x20) return point === 0x9 || point === 0xa || point === 0xd
+  return point <= 0xd7ff || (point >= 0xe000 && point <= 0x10ffff && point !== 0xfffe && point !== 0xffff)
+}
