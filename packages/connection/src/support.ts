@@ -8,6 +8,6 @@ export {
   longestTime,
 } from './lib/arguments.ts'
 export { bodyHash } from './lib/content-hash.ts'
-export { type ContentHash, hasher, namedHashes, RunningHash } from './lib/hash.ts'
+export { type ContentHash, hasher, hashOf, namedHashes, RunningHash } from './lib/hash.ts'
 export { RetryPolicy } from './lib/retry.ts'
 export { requestPath } from './lib/url.ts'

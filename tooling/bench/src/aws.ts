@@ -1,5 +1,5 @@
 import { startBareServer } from './child.ts'
-import { checked, connectionClient, type Verb } from './clients.ts'
+import { checked, objectClient, type Verb } from './clients.ts'
 import { content, kibibyte, sizeName } from './content.ts'
 import { compare, type Comparison, contest, type Contestant, type Pace, type Score } from './contest.ts'
 
@@ -28,7 +28,7 @@ async function loadSdk(): Promise<Sdk | undefined> {
   }
 }
 
-/** `Connection` with its hash check against the AWS SDK with its own, on the same server; `undefined` without the SDK. */
+/** `ObjectClient`, which checks hashes, against the AWS SDK with its own, on the same server; `undefined` without the SDK. */
 export async function measureAws(pace: Pace): Promise<readonly Comparison[] | undefined> {
   const sdk = await loadSdk()
   if (sdk === undefined) return undefined
@@ -38,7 +38,7 @@ export async function measureAws(pace: Pace): Promise<readonly Comparison[] | un
     for (const [size, ratio] of wanted) {
       const contestants = [
         sdkClient(sdk, server.port, verb, size),
-        connectionClient(server.port, verb, size, inFlight, { verifyHash: true }),
+        objectClient(server.port, verb, size, inFlight),
       ]
       const [theirs, ours] = (await contest(contestants, inFlight, pace)) as [Score, Score]
       comparisons.push(compare(`${verb} ${sizeName(size)}, ${inFlight} in flight`, ours, theirs, ratio))

@@ -1,5 +1,6 @@
 import { NativeAuthorization } from '@hcp/auth'
 import { Connection, Target } from '@hcp/connection'
+import { ObjectClient } from '@hcp/objects'
 import { Pool } from 'undici'
 import { content } from './content.ts'
 import type { Contestant } from './contest.ts'
@@ -42,6 +43,31 @@ export function connectionClient(
           },
     async close() {
       await connection.close()
+      target.close()
+    },
+  }
+}
+
+/** Whole objects through an `ObjectClient` with its defaults: their hash is compared. */
+export function objectClient(port: number, verb: Verb, size: number, connections: number): Contestant {
+  const target = targetAt(port)
+  const objects = new ObjectClient(target, { connections })
+  const path = `/rest/${size}`
+  const bytes = content(size)
+  return {
+    name: 'ObjectClient',
+    operate:
+      verb === 'GET'
+        ? async () => {
+            const object = await objects.get(path)
+            checked((await object.bytes()).length === size && object.verified, `GET ${path}`)
+          }
+        : async () => {
+            const { hash } = await objects.put(path, bytes)
+            checked(hash !== undefined, `PUT ${path}`)
+          },
+    async close() {
+      await objects.close()
       target.close()
     },
   }

@@ -7,6 +7,7 @@ import { gibibyte } from './content.ts'
 import type { Pace } from './contest.ts'
 import { measureEmulator } from './emulator.ts'
 import { measureNames } from './names.ts'
+import { measureObjects } from './objects.ts'
 import { measureStreams } from './streams.ts'
 import { comparisonTable, nameTable, streamTable } from './table.ts'
 
@@ -14,7 +15,7 @@ const usage = `Usage: pnpm bench [options]
 
   --rounds N     rounds that count, after one that does not (5)
   --seconds N    length of each turn in a round (1)
-  --only A,B     of cells, streams, names, emulator, aws (all)
+  --only A,B     of cells, objects, streams, names, emulator, aws (all)
   --quick        2 rounds of 0.2 s, streams of 128 MiB: to see that it works, not how fast
   --json FILE    write the figures there; without it a whole run renews results.json and the table in README.md
   --help`
@@ -29,6 +30,13 @@ const parts: Readonly<Record<string, (pace: Pace, streamSize: number) => Promise
   async cells(pace) {
     const figures = await measureCells(pace)
     return { text: comparisonTable('Connection against bare undici', figures), figures }
+  },
+  async objects(pace) {
+    const figures = await measureObjects(pace)
+    return {
+      text: comparisonTable('ObjectClient with hash check against Connection without', figures),
+      figures,
+    }
   },
   async streams({ rounds }, size) {
     const figures = await measureStreams(size, rounds)
@@ -47,7 +55,7 @@ const parts: Readonly<Record<string, (pace: Pace, streamSize: number) => Promise
   },
   async aws(pace) {
     const figures = await measureAws(pace)
-    const title = 'Connection with hash check against the AWS SDK'
+    const title = 'ObjectClient with hash check against the AWS SDK'
     if (figures !== undefined) return { text: comparisonTable(title, figures), figures }
     const text = `${title}\n\nnot installed here: pnpm --filter @hcp/bench add -D @aws-sdk/client-s3`
     return { text, figures: 'not installed' }

@@ -53,6 +53,8 @@ export interface OpenBody {
 export interface BodySource {
   /** Whether `open` may be called again after its content was, or may have been, read. */
   readonly replayable: boolean
+  /** The body, if it is whole in memory as it is. */
+  readonly bytes?: Uint8Array
   /** Synchronous for bodies in memory: the usual small request waits for nothing. */
   open(): OpenBody | Promise<OpenBody>
   /** The source's own error in this try, if that is what failed. */
@@ -88,7 +90,7 @@ export function bodySource(body: unknown, size: number | undefined): BodySource 
       throw new RangeError(`size says ${size} bytes, but the body has ${bytes.byteLength}`)
     }
     const opened: OpenBody = { content: bytes, size: bytes.byteLength }
-    return { replayable: true, open: () => opened, fault: () => undefined }
+    return { replayable: true, bytes, open: () => opened, fault: () => undefined }
   }
   if (body instanceof URLSearchParams) return bodySource(body.toString(), size)
   if (typeof body === 'function') return new StreamSource(body as () => BodyContent, size, true)

@@ -1,6 +1,6 @@
 import type { Readable } from 'node:stream'
 import type { AuthorizationHeaders } from '@hcp/auth'
-import { type Body, discardBody, type OpenBody } from './body.ts'
+import { type Body, type BodySource, discardBody, type OpenBody } from './body.ts'
 import { type Call, withFacts } from './call.ts'
 import { type CheckedOptions, checkConnectionOptions, type ConnectionOptions } from './connection-options.ts'
 import { contentHash } from './content-hash.ts'
@@ -23,7 +23,7 @@ import {
   HcpTimeoutError,
 } from './errors.ts'
 import { Exchange } from './exchange.ts'
-import { namedHashes } from './hash.ts'
+import { type ContentHash, hashOf, namedHashes } from './hash.ts'
 import { NodePool } from './node-pool.ts'
 import { isBusy, isConflict, isPassing, mayRepeat, mustSettle } from './repetition.ts'
 import {
@@ -233,8 +233,10 @@ export class Connection implements AsyncDisposable {
           // The usual case waits for nothing more.
           verdict = outcome
           this.#watch(exchange, outcome)
-          if (plan.verifyHash && call.method === 'PUT' && outcome.ok)
-            await this.#verifyPut(plan, exchange, outcome)
+          if (plan.verifyHash && call.method === 'PUT' && outcome.ok) {
+            const verifying = this.#verifyPut(plan, exchange, outcome)
+            if (verifying !== undefined) await verifying
+          }
           if (outcome.status < 500) plan.retry.budget.give(call.spent || 1)
         } else verdict = await this.#judgeAnswer(plan, exchange, outcome, doubt)
         if (verdict instanceof HcpResponse) {
@@ -408,13 +410,31 @@ export class Connection implements AsyncDisposable {
     return settledAnswer(call, head)
   }
 
-  /** Compares what HCP says it stored with what was sent. */
-  async #verifyPut(plan: Plan, exchange: Exchange, response: HcpResponse): Promise<void> {
+  /** Compares what HCP says it stored with what was sent. Content in memory is compared at once. */
+  #verifyPut(plan: Plan, exchange: Exchange, response: HcpResponse): undefined | Promise<void> {
     const { call, source } = plan
-    if (source === undefined || plan.headers['content-encoding'] !== undefined) return
+    if (source === undefined || plan.headers['content-encoding'] !== undefined) return undefined
     const named = namedHashes(response.headers)
     const own = response.header('x-hcp-hash')?.split(' ')[0]
     if (own !== undefined) this.#hashScheme = own
+    if (source.bytes !== undefined) {
+      for (const { scheme, hex } of named) {
+        const actual = hashOf(scheme, source.bytes)
+        if (actual !== undefined) return checkStored(call, response, scheme, hex, actual)
+      }
+      throw noHash(call, response)
+    }
+    return this.#verifyStream(plan, source, named, exchange, response)
+  }
+
+  async #verifyStream(
+    plan: Plan,
+    source: BodySource,
+    named: readonly ContentHash[],
+    exchange: Exchange,
+    response: HcpResponse,
+  ): Promise<void> {
+    const { call } = plan
     for (const { scheme, hex } of named) {
       let actual = exchange.sendHash?.hex(scheme)
       if (actual === undefined) {
@@ -425,21 +445,9 @@ export class Connection implements AsyncDisposable {
           throw bodyError(plan, cause)
         }
       }
-      if (actual === undefined) continue
-      if (actual === hex) return
-      throw new HcpHashError(
-        `HCP stored ${call.url} with ${scheme} ${hex}, but the body sent has ${actual}: what is stored is not what was meant`,
-        actual,
-        hex,
-        call.facts(response.address),
-      )
+      if (actual !== undefined) return checkStored(call, response, scheme, hex, actual)
     }
-    throw new HcpHashError(
-      `The answer to PUT ${call.url} names no hash that the body can be compared with`,
-      undefined,
-      undefined,
-      call.facts(response.address),
-    )
+    throw noHash(call, response)
   }
 
   /** Starts one try; at once if body and authorization are at hand, as they usually are. */
@@ -630,6 +638,30 @@ function ambiguous({ call }: Plan, address: string | undefined, cause: unknown):
     call.facts(address, cause),
   )
 }
+
+function checkStored(
+  call: Call,
+  response: HcpResponse,
+  scheme: string,
+  stored: string,
+  sent: string,
+): undefined {
+  if (sent === stored) return undefined
+  throw new HcpHashError(
+    `HCP stored ${call.url} with ${scheme} ${stored}, but the body sent has ${sent}: what is stored is not what was meant`,
+    sent,
+    stored,
+    call.facts(response.address),
+  )
+}
+
+const noHash = (call: Call, response: HcpResponse): HcpHashError =>
+  new HcpHashError(
+    `The answer to PUT ${call.url} names no hash that the body can be compared with`,
+    undefined,
+    undefined,
+    call.facts(response.address),
+  )
 
 const bodyError = ({ call }: Plan, cause: unknown): HcpBodyError =>
   new HcpBodyError(

@@ -1,4 +1,4 @@
-import { createHash, type Hash } from 'node:crypto'
+import { createHash, hash, type Hash } from 'node:crypto'
 
 /** What HCP says of an object's content: `X-HCP-Hash: <algorithm> <HEX>`, or the MD5 in `ETag` where that is all there is. */
 export interface ContentHash {
@@ -23,6 +23,17 @@ export function hasher(scheme: string): Hash | undefined {
   if (name === undefined) return undefined
   try {
     return createHash(name)
+  } catch {
+    return undefined
+  }
+}
+
+/** The hash of bytes in memory, in lower-case hex; `undefined` as for {@link hasher}. Much cheaper than a digest for small ones. */
+export function hashOf(scheme: string, bytes: Uint8Array): string | undefined {
+  const name = opensslNames[scheme.toUpperCase()]
+  if (name === undefined) return undefined
+  try {
+    return hash(name, bytes, 'hex')
   } catch {
     return undefined
   }

@@ -109,7 +109,7 @@ test.each(ranges)(
       expect(reader).toMatchObject({ start: from, size: to - from })
       expect(Buffer.from(await reader.bytes()).equals(large.subarray(from, to))).toBe(true)
       expect(reader.metadata.size).toBe(large.length)
-      hcp.clearFaults()
+      await hcp.clearFaults()
     }
   },
 )

@@ -1,7 +1,7 @@
 import { checkBoolean, checkInteger, checkOptions } from '@hcp/connection/support'
 import { conditionHeaders, conditionOptions, type Conditions } from './conditions.ts'
 import { checkIsObject, checkVersion } from './head.ts'
-import { type CallOptions, known, type ObjectRequests } from './object-requests.ts'
+import { type CallOptions, known, noOptions, type ObjectRequests } from './object-requests.ts'
 import { ObjectReader } from './object-reader.ts'
 import { checkProgress, type OnProgress } from './progress.ts'
 
@@ -40,17 +40,16 @@ const knownGet = known(
   'resumes',
   'onProgress',
 )
-const noOptions: GetOptions = Object.freeze({})
 
 export async function getObject(
   requests: ObjectRequests,
   path: string,
   options: GetOptions = noOptions,
 ): Promise<ObjectReader> {
-  const began = performance.now()
+  const began = options.deadline === undefined ? 0 : performance.now()
   const { range, verifyHash = true, resumes = 5, onProgress } = options
-  let params: Record<string, string | undefined> = {}
-  let headers: Record<string, string> = {}
+  let params: Record<string, string | undefined> | undefined
+  let headers: Record<string, string> | undefined
   if (options !== noOptions) {
     checkOptions('get', options, knownGet)
     checkBoolean('verifyHash', verifyHash)

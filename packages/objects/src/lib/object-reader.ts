@@ -10,12 +10,14 @@ import {
   HcpTimeoutError,
   HcpTruncatedError,
 } from '@hcp/connection'
-import { hasher, namedHashes, RetryPolicy } from '@hcp/connection/support'
+import { hasher, hashOf, namedHashes, RetryPolicy } from '@hcp/connection/support'
 import { describe, factsOf, ObjectConditionError } from './errors.ts'
 import { type ObjectMetadata, objectMetadata, sizeOf } from './metadata.ts'
 import type { CallOptions, ObjectRequests } from './object-requests.ts'
 import type { OnProgress } from './progress.ts'
 
+/** Of the pauses between attempts to go on. */
+const policy = new RetryPolicy({})
 /** Content up to this size is taken in at once, and fetched anew if that fails. */
 const small = 1024 * 1024
 /** So often content is fetched anew that had another hash than HCP reports, if nobody has seen it yet. */
@@ -27,7 +29,7 @@ export interface Reading {
   readonly path: string
   readonly options: CallOptions
   /** Query of the GET. */
-  readonly params: Readonly<Record<string, string | undefined>>
+  readonly params: Readonly<Record<string, string | undefined>> | undefined
   /** Milliseconds, by `performance.now()`. */
   readonly began: number
   readonly verifyHash: boolean
@@ -57,7 +59,6 @@ export class ObjectReader implements AsyncIterable<Uint8Array>, AsyncDisposable 
   readonly start: number
   readonly #first: HcpResponse
   readonly #reading: Reading
-  readonly #policy = new RetryPolicy({})
   #metadata: ObjectMetadata | undefined
   #verified = false
   #used = false
@@ -110,15 +111,35 @@ export class ObjectReader implements AsyncIterable<Uint8Array>, AsyncDisposable 
   }
 
   async #allBytes(): Promise<Uint8Array> {
-    let response: HcpResponse | undefined = this.#first
+    const first = this.#first
+    const { onProgress, resumes } = this.#reading
+    if (this.size > small || onProgress !== undefined) return this.#collect(first)
+    try {
+      const content = await first.bytes()
+      if (content.byteLength !== this.size) throw this.#truncated(first, content.byteLength)
+      this.#verify(first, (scheme) => hashOf(scheme, content))
+      return content
+    } catch (error) {
+      const again = isDamage(error) || (resumes > 0 && mayGoOn(error))
+      if (!again) throw error
+    }
+    // Nothing is kept of so little.
+    this.#resumed++
+    return this.#collect(undefined)
+  }
+
+  /** @param response As for `#chunks`. */
+  async #collect(response: HcpResponse | undefined): Promise<Uint8Array> {
+    let from = response
     for (let fresh = 0; ; fresh++) {
       try {
-        return await this.#bytes(response)
+        const pieces: Uint8Array[] = []
+        for await (const chunk of this.#chunks(from)) pieces.push(chunk)
+        return pieces.length === 1 ? (pieces[0] as Uint8Array) : Buffer.concat(pieces)
       } catch (error) {
-        const again = error instanceof HcpHashError && error.retryable && fresh < freshStarts
-        if (!again) throw error
+        if (!isDamage(error) || fresh === freshStarts) throw error
         this.#resumed++
-        response = undefined
+        from = undefined
       }
     }
   }
@@ -162,25 +183,6 @@ export class ObjectReader implements AsyncIterable<Uint8Array>, AsyncDisposable 
     this.#used = true
   }
 
-  async #bytes(response: HcpResponse | undefined): Promise<Uint8Array> {
-    const { onProgress, resumes } = this.#reading
-    if (response !== undefined && this.size <= small && onProgress === undefined) {
-      try {
-        const content = await response.bytes()
-        this.#verify(response, (scheme) => hasher(scheme)?.update(content).digest('hex'))
-        return content
-      } catch (error) {
-        // Nothing is kept of so little: the loop below fetches it anew.
-        if (resumes === 0 || !this.#mayGoOn(error)) throw error
-      }
-      this.#resumed++
-      response = undefined
-    }
-    const pieces: Uint8Array[] = []
-    for await (const chunk of this.#chunks(response)) pieces.push(chunk)
-    return pieces.length === 1 ? (pieces[0] as Uint8Array) : Buffer.concat(pieces)
-  }
-
   /** @param response An answer nobody has read from; without one the content is asked for anew. */
   async *#chunks(response: HcpResponse | undefined): AsyncGenerator<Uint8Array, void> {
     const { onProgress, resumes, verifyHash } = this.#reading
@@ -199,27 +201,27 @@ export class ObjectReader implements AsyncIterable<Uint8Array>, AsyncDisposable 
           if (current === undefined) break
           const chunk = await current.read()
           if (chunk.length === 0) {
-            if (total !== undefined && received !== total) throw this.#truncated(current, received)
+            if (total !== undefined && received < total) throw this.#truncated(current, received)
             break
           }
-          received += chunk.length
-          failures = 0
-          if (total !== undefined && received > total) {
+          if (total !== undefined && received + chunk.length > total) {
             throw new HcpProtocolError(
               describe(current, `more content came than the ${total} bytes that were announced`),
               factsOf(current),
             )
           }
+          received += chunk.length
+          failures = 0
           running?.hash.update(chunk)
           onProgress?.({ transferred: received, total })
           yield chunk
         } catch (error) {
-          if (failures >= resumes || !this.#mayGoOn(error)) throw error
+          if (failures >= resumes || !mayGoOn(error)) throw error
           failures++
           this.#resumed++
           if (current !== undefined) await current.dump()
           current = undefined
-          if (failures > 1) await this.#pause(this.#policy.delay(failures - 1))
+          if (failures > 1) await this.#pause(policy.delay(failures - 1))
         }
       }
     } finally {
@@ -259,13 +261,6 @@ export class ObjectReader implements AsyncIterable<Uint8Array>, AsyncDisposable 
     }
   }
 
-  /** Whether the transfer broke in a way that another GET may mend. */
-  #mayGoOn(error: unknown): boolean {
-    if (!(error instanceof HcpError) || !error.retryable) return false
-    if (error instanceof HcpResponseError || error instanceof HcpHashError) return false
-    return !(error instanceof HcpTimeoutError && error.phase === 'deadline')
-  }
-
   async #pause(milliseconds: number): Promise<void> {
     const { signal } = this.#reading.options
     try {
@@ -299,7 +294,7 @@ export class ObjectReader implements AsyncIterable<Uint8Array>, AsyncDisposable 
     const call = left === undefined ? options : { ...options, deadline: left }
     const ask = (version: string | undefined): Promise<HcpResponse> =>
       requests.send('GET', path, call, {
-        params: { ...params, version: version ?? params['version'] },
+        params: { ...params, version: version ?? params?.['version'] },
         headers,
         verifyHash: false,
         accept: [404, 412],
@@ -335,6 +330,16 @@ export class ObjectReader implements AsyncIterable<Uint8Array>, AsyncDisposable 
     return response
   }
 }
+
+/** Whether the transfer broke in a way that another GET may mend. */
+function mayGoOn(error: unknown): boolean {
+  if (!(error instanceof HcpError) || !error.retryable) return false
+  if (error instanceof HcpResponseError || error instanceof HcpHashError) return false
+  return !(error instanceof HcpTimeoutError && error.phase === 'deadline')
+}
+
+/** Whether the content came whole, but is not what it has to be. */
+const isDamage = (error: unknown): boolean => error instanceof HcpHashError && error.retryable
 
 /** A hash to be fed, of the first kind that HCP reports and this Node can compute. */
 function runningHash(response: HcpResponse): { readonly scheme: string; readonly hash: Hash } | undefined {

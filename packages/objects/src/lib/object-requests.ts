@@ -1,10 +1,4 @@
-import {
-  type Body,
-  type Connection,
-  type HcpResponse,
-  type ParamValue,
-  type RetryOptions,
-} from '@hcp/connection'
+import type { Body, BodyOptions, Connection, HcpResponse, ParamValue, RetryOptions } from '@hcp/connection'
 import { checkBoolean } from '@hcp/connection/support'
 import { responseError } from './errors.ts'
 
@@ -39,8 +33,8 @@ export const known = (...own: readonly string[]): ReadonlySet<string> => new Set
 
 /** What one request is made of, apart from the caller's options. */
 export interface RequestParts {
-  readonly params?: Readonly<Record<string, ParamValue | undefined>>
-  readonly headers?: Readonly<Record<string, string | number>>
+  readonly params?: Readonly<Record<string, ParamValue | undefined>> | undefined
+  readonly headers?: Readonly<Record<string, string | number>> | undefined
   readonly body?: Body | null | undefined
   readonly size?: number | undefined
   readonly idempotent?: boolean
@@ -49,6 +43,8 @@ export interface RequestParts {
   /** Statuses that are no failure for the caller, besides 200 to 299. */
   readonly accept?: readonly number[]
 }
+
+export const noOptions: CallOptions = Object.freeze({})
 
 /** Sends requests under `/rest` and makes errors of answers that mean failure. */
 export class ObjectRequests {
@@ -69,27 +65,38 @@ export class ObjectRequests {
     parts: RequestParts = {},
   ): Promise<HcpResponse> {
     checkPath(path)
-    const { accept, ...request } = parts
-    const { signal, deadline, encoded, headersTimeout, bodyTimeout, retry } = options
-    if (encoded !== undefined) checkBoolean('encoded', encoded)
-    const response = await this.connection.request(
-      method,
-      path,
-      defined({ ...request, signal, deadline, encoded, headersTimeout, bodyTimeout, retry }),
-    )
+    const { accept, body } = parts
+    const request: { -readonly [K in keyof BodyOptions]: BodyOptions[K] } = {}
+    if (options !== noOptions) {
+      const { encoded } = options
+      if (encoded !== undefined) request.encoded = checkBoolean('encoded', encoded)
+      if (options.signal !== undefined) request.signal = options.signal
+      if (options.deadline !== undefined) request.deadline = options.deadline
+      if (options.headersTimeout !== undefined) request.headersTimeout = options.headersTimeout
+      if (options.bodyTimeout !== undefined) request.bodyTimeout = options.bodyTimeout
+      if (options.retry !== undefined) request.retry = options.retry
+    }
+    if (parts.params !== undefined) request.params = parts.params
+    if (parts.headers !== undefined) request.headers = parts.headers
+    if (parts.size !== undefined) request.size = parts.size
+    if (parts.idempotent !== undefined) request.idempotent = parts.idempotent
+    if (parts.buffered !== undefined) request.buffered = parts.buffered
+    if (parts.verifyHash !== undefined) request.verifyHash = parts.verifyHash
+    const { connection } = this
+    const response =
+      method === 'PUT'
+        ? await connection.put(path, body, request)
+        : method === 'POST'
+          ? await connection.post(path, body, request)
+          : method === 'GET'
+            ? await connection.get(path, request)
+            : method === 'HEAD'
+              ? await connection.head(path, request)
+              : await connection.delete(path, request)
     if (response.ok || accept?.includes(response.status) === true) return response
     await response.dump()
     throw responseError(response)
   }
-}
-
-type Defined<T> = { [K in keyof T]?: Exclude<T[K], undefined> }
-
-/** Without the properties that are `undefined`. */
-function defined<T extends object>(given: T): Defined<T> {
-  const left: Defined<T> = {}
-  for (const name in given) if (given[name] !== undefined) left[name] = given[name] as Defined<T>[typeof name]
-  return left
 }
 
 /** Paths are those of the wire, the form that `Connection`, path builders and listings have too. */

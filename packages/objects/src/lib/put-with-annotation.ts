@@ -1,5 +1,5 @@
 import { type Body, HcpHashError, type HcpResponse } from '@hcp/connection'
-import { hasher, namedHashes, RunningHash } from '@hcp/connection/support'
+import { hashOf, namedHashes, RunningHash } from '@hcp/connection/support'
 import { checkAnnotationName } from './annotation-name.ts'
 import { bodySize, pipedBody } from './body-chunks.ts'
 import { factsOf } from './errors.ts'
@@ -67,7 +67,7 @@ export async function putWithAnnotation(
       if (actual !== undefined) break
     }
     const [named] = namedHashes({ 'x-hcp-hash': response.headers['x-hcp-custommetadatahash'] })
-    const actual = named && hasher(named.scheme)?.update(tail).digest('hex')
+    const actual = named && hashOf(named.scheme, tail)
     if (named !== undefined && actual !== undefined && actual !== named.hex)
       throw notWhatWasSent(response, actual, named.hex)
   }

@@ -12,7 +12,13 @@ import { conditionHeaders, conditionOptions, type Conditions } from './condition
 import { conflictError } from './conflict.ts'
 import { responseError } from './errors.ts'
 import type { ObjectMetadata } from './metadata.ts'
-import { type CallOptions, known, type ObjectRequests, type RequestParts } from './object-requests.ts'
+import {
+  type CallOptions,
+  known,
+  noOptions,
+  type ObjectRequests,
+  type RequestParts,
+} from './object-requests.ts'
 import { checkProgress, counted, type OnProgress } from './progress.ts'
 import { type AnnotationInPut, putWithAnnotation } from './put-with-annotation.ts'
 import { checkSettings, type ObjectSettings, settingOptions, settingParams } from './settings.ts'
@@ -66,7 +72,7 @@ const knownPut = known(
   'acceptIdentical',
   'onProgress',
 )
-const noOptions: PutOptions = Object.freeze({})
+const conflicts = [409, 412]
 
 export async function putObject(
   requests: ObjectRequests,
@@ -75,8 +81,8 @@ export async function putObject(
   options: PutOptions = noOptions,
 ): Promise<StoredObject> {
   const { verifyHash = true, acceptIdentical = false, annotation, onProgress, size, signal } = options
-  let params: Record<string, string> = {}
-  let headers: Record<string, string> = {}
+  let params: Record<string, string> | undefined
+  let headers: Record<string, string> | undefined
   if (options !== noOptions) {
     checkOptions('put', options, knownPut)
     checkBoolean('verifyHash', verifyHash)
@@ -86,7 +92,7 @@ export async function putObject(
     params = { ...settingParams(options), ...aclParam(options.acl) }
     headers = { ...conditionHeaders(options), ...typeHeader(options.contentType) }
   }
-  const parts: RequestParts = { params, headers, size, verifyHash, accept: [409, 412] }
+  const parts: RequestParts = { params, headers, size, verifyHash, accept: conflicts }
   let content = body
   if (onProgress !== undefined && body !== null && body !== undefined) {
     const total = await bodySize(body, size)
