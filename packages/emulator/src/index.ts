@@ -18,4 +18,5 @@ export type {
 } from './lib/emulator.ts'
 export type { ActiveFault, Fault, FaultKind, FaultMoment } from './lib/faults.ts'
 export type { RequestRecord } from './lib/request-log.ts'
+export type { ServiceReport } from './lib/services.ts'
 export type { Seed } from './lib/seed.ts'

@@ -54,6 +54,10 @@ class Recorder implements ControlSurface {
     this.calls.push(['seed', seed])
     return { made: 3 }
   }
+  runServices(): { disposed: number; pruned: number } {
+    this.calls.push(['runServices'])
+    return { disposed: 1, pruned: 2 }
+  }
   requests(since: number): [] {
     this.calls.push(['requests', since])
     return []
@@ -116,6 +120,7 @@ test.each<[string, string, unknown, unknown[]]>([
   ],
   ['PUT', '/tls', { mode: 'expired' }, ['setTls', { mode: 'expired' }]],
   ['PUT', '/disk', { full: true }, ['setDisk', { full: true }]],
+  ['POST', '/services/run', undefined, ['runServices']],
   ['GET', '/requests', undefined, ['requests', 0]],
   ['GET', '/requests?since=17', undefined, ['requests', 17]],
 ])('%s %s %j does what it says', async (method, path, body, call) => {

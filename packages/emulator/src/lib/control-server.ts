@@ -41,6 +41,8 @@ export interface ControlSurface {
   setDisk(disk: { readonly full: boolean }): void | Promise<void>
   /** Many objects with the same data; says how many were made. */
   seed(seed: Seed & { readonly cluster?: ClusterName }): object | Promise<object>
+  /** Disposition and pruning; says how much they did. */
+  runServices(): object | Promise<object>
   /** Only where there is a second system. */
   setReplication?(behaviour: ReplicationBehaviour): void | Promise<void>
   /** Requests served, with a `sequence` above `since`. */
@@ -218,6 +220,15 @@ function routesOf(surface: ControlSurface): readonly Route[] {
           ])
           if (seed.cluster !== undefined) checkCluster(seed.cluster)
           return { status: 201, body: await surface.seed(seed) }
+        },
+      },
+    },
+    {
+      path: /^\/services\/run$/,
+      methods: {
+        async POST(_match, request) {
+          await readFields(request, [])
+          return { status: 200, body: await surface.runServices() }
         },
       },
     },

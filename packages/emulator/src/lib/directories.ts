@@ -1,5 +1,5 @@
 import { Readable } from 'node:stream'
-import type { Answer, Exchange } from './answer.ts'
+import type { Answer, Exchange, SystemSurface } from './answer.ts'
 import { need } from './answer.ts'
 import { acceptsGzip, compressed } from './content-coding.ts'
 import { objectEntry } from './listing-entries.ts'
@@ -8,6 +8,7 @@ import { currentOf } from './namespace.ts'
 import { changeTimes } from './object-headers.ts'
 import { Refusal } from './refusal.ts'
 import { booleanParameter, encodeBytes } from './request-target.ts'
+import { dueChanges, hasServices } from './services.ts'
 import { zonedTime } from './times.ts'
 import { escaped, plain } from './xml-text.ts'
 
@@ -47,7 +48,8 @@ export function readDirectory(exchange: Exchange, directory: Directory): Answer 
     ...changeTimes(change),
   ]
   if (method === 'HEAD') return { status: 200, headers }
-  const options = { path: target.path, change, deleted, recent }
+  const due = hasServices(namespace) ? system : undefined
+  const options = { path: target.path, change, deleted, recent, due }
   const body = Readable.from(listing(namespace, directory, options), streamed)
   return { status: 200, headers, body: gzip ? compressed(body) : body }
 }
@@ -60,13 +62,15 @@ interface ListingOptions {
   readonly change: number
   readonly deleted: boolean
   readonly recent: boolean
+  /** Where objects may have to go now. */
+  readonly due: SystemSurface | undefined
 }
 
 /** The listing as XML, in pieces of some entries each: a directory may have a million of them. */
 function* listing(
   namespace: Namespace,
   directory: Directory,
-  { path, change, deleted, recent }: ListingOptions,
+  { path, change, deleted, recent, due }: ListingOptions,
 ): Generator<Buffer> {
   const full = path === '' ? '/rest' : `/rest/${path}`
   const parent = path === '' ? '/' : full.slice(0, full.lastIndexOf('/'))
@@ -85,7 +89,14 @@ function* listing(
   // What comes or goes while this is on its way is in it or not; nothing is in it twice.
   for (let names = children.above(''); names.length > 0; names = children.above(names.at(-1)!)) {
     for (const key of names) {
-      const entry = children.get(key)
+      let entry = children.get(key)
+      if (due !== undefined && entry?.kind === 'object') {
+        const inner = path === '' ? key : `${path}/${key}`
+        const changes = dueChanges(namespace, inner, entry, due.now())
+        // Done when this returns; whether it will survive the end of the process, no client is told.
+        for (const each of changes) due.commit(namespace, each).catch(() => undefined)
+        if (changes.length > 0) entry = children.get(key)
+      }
       if (entry !== undefined)
         text += listingEntry(key, entry, namespace.settings.hashScheme, deleted, recent)
       if (text.length < 65_536) continue

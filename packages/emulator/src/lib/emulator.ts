@@ -22,6 +22,7 @@ import type { RequestRecord } from './request-log.ts'
 import { RequestLog } from './request-log.ts'
 import type { Seed } from './seed.ts'
 import { plant } from './seed.ts'
+import type { ServiceReport } from './services.ts'
 import { System } from './system.ts'
 import { makeTemporaryFolder, removeTemporaryFolder } from './temporary-folder.ts'
 
@@ -297,6 +298,7 @@ export class Emulator implements AsyncDisposable {
       setTls: (behaviour) => emulator.setTls(behaviour),
       setDisk: (disk) => emulator.setDisk(disk),
       seed: (seed) => emulator.seed(seed),
+      runServices: () => emulator.runServices(),
       requests: (since) => emulator.requests(since),
     }
     const { address, controlPort: port } = settings
@@ -392,6 +394,20 @@ export class Emulator implements AsyncDisposable {
    */
   async seed(seed: Seed & { readonly cluster?: 'primary' | 'replica' }): Promise<{ made: number }> {
     return { made: await plant(this.#cluster(seed.cluster ?? 'primary').system, seed) }
+  }
+
+  /**
+   * Does what disposition (`dispositionEnabled` and classes with `autoDelete`) and pruning (`pruneDays`) have to do by now,
+   * in all systems. Without this it is done to an object when a request looks at it, or lists its directory.
+   */
+  async runServices(): Promise<ServiceReport> {
+    let [disposed, pruned] = [0, 0]
+    for (const { system } of this.#parts.clusters) {
+      const report = await system.runServices()
+      disposed += report.disposed
+      pruned += report.pruned
+    }
+    return { disposed, pruned }
   }
 
   /** What was served: the records with a sequence above `since`, oldest first. The last 100,000 are kept. */

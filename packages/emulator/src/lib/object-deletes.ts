@@ -1,7 +1,7 @@
 import type { Answer, Exchange } from './answer.ts'
 import { need } from './answer.ts'
 import { hasConditions } from './conditions.ts'
-import type { Directory, StoredObject, Version } from './namespace.ts'
+import type { Change, Directory, Namespace, StoredObject, Version } from './namespace.ts'
 import { currentOf, isEmpty } from './namespace.ts'
 import { Refusal } from './refusal.ts'
 import type { Query } from './request-target.ts'
@@ -86,24 +86,23 @@ async function deleteCurrent(
   }
   if (current === undefined) throw new Refusal(404)
   checkDeletable(current, privileged, now)
-  if (!namespace.settings.versioning) {
-    // Old versions may be there from a time with versioning: they stay, and the one below does not come up again.
-    const change = entry.versions.length === 1 ? { op: 'remove' as const, path, at: now } : undefined
-    if (change !== undefined) {
-      await system.commit(namespace, change)
-      return
-    }
-  }
+  await system.commit(namespace, deletionOf(namespace, path, entry, current, now))
+}
+
+/** The change that deletes the current version: without versioning the object goes, with it a delete marker comes. */
+export function deletionOf(
+  namespace: Namespace,
+  path: string,
+  { versions }: StoredObject,
+  current: Version,
+  now: number,
+): Change {
+  // Old versions may be there from a time with versioning: they stay, and the one below does not come up again.
+  if (!namespace.settings.versioning && versions.length === 1) return { op: 'remove', path, at: now }
   const id = namespace.nextVersionId(path, now)
-  const marker: Version = {
-    ...current,
-    id,
-    marker: true,
-    ingest: Math.floor((id - 1) / 64),
-    change: now,
-    annotations: [],
-  }
-  await system.commit(namespace, { op: 'put', path, version: marker })
+  const ingest = Math.floor((id - 1) / 64)
+  const version: Version = { ...current, id, marker: true, ingest, change: now, annotations: [] }
+  return { op: 'put', path, version }
 }
 
 async function deleteVersion(

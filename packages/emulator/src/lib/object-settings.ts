@@ -1,3 +1,4 @@
+import type { Grant } from './access-control-list.ts'
 import type { Answer, Exchange } from './answer.ts'
 import { need } from './answer.ts'
 import type { LabelChanges } from './labeled-holds.ts'
@@ -18,6 +19,7 @@ export interface Settings {
   readonly labels: LabelChanges | undefined
   readonly shred: boolean | undefined
   readonly index: boolean | undefined
+  readonly acl?: readonly Grant[] | undefined
 }
 
 /** Reads the settings that a PUT or POST names. */
@@ -71,7 +73,8 @@ export async function postObject(exchange: Exchange): Promise<Answer> {
   }
   if (hold !== undefined || labels !== undefined) need(exchange, 'privileged')
   if (before.labels !== undefined) checkLabeled(query)
-  if (retention !== undefined) checkRetentionChange(before, retention, now)
+  if (retention !== undefined)
+    checkRetentionChange(before, retention, now, namespace.settings, system.choices)
   if (shred === false && before.shred) throw new Refusal(400, 'shred cannot be changed from true to false.')
   const owner = newOwner(exchange, query, before, now)
   const version: Version = {

@@ -1,3 +1,4 @@
+import type { Choices } from './choices.ts'
 import type { CheckedNamespace } from './config.ts'
 import type { Version } from './namespace.ts'
 import { Refusal } from './refusal.ts'
@@ -55,7 +56,8 @@ export function parseRetention(
   current?: Version,
 ): Retention {
   const explicit = (retention: number): Retention => ({ retention, retentionClass: '' })
-  const word = text.toLowerCase()
+  // A form writes a blank as a plus.
+  const word = text.toLowerCase().replaceAll('+', ' ')
   if (Object.hasOwn(words, word)) return explicit(words[word]!)
   // Before 1970 is past like any other; below zero it would be taken for one of the words.
   const until = (milliseconds: number): Retention => {
@@ -64,8 +66,7 @@ export function parseRetention(
   }
   if (/^\d{1,12}$/.test(text)) return until(Number(text) * 1000)
   if (/^C\+/i.test(text)) {
-    const name = text.slice(2).toLowerCase()
-    const found = settings.retentionClasses.find((entry) => entry.name.toLowerCase() === name)
+    const found = classOf(settings, text.slice(2))
     if (found === undefined) throw new Refusal(400, 'The retention class does not exist.')
     return { ...parseRetention(found.value, settings, now, current), retentionClass: found.name }
   }
@@ -81,8 +82,22 @@ export function parseRetention(
   }
   const offset = text === '' ? null : offsetForm.exec(text)
   if (offset === null) throw new Refusal(400, 'The retention setting is invalid.')
-  if ((offset[1] ?? 'R') === 'R' && current?.retention === -1) return explicit(-1)
-  return until(addOffset(offsetBase(offset[1] ?? 'R', now, current), offset))
+  const letter = offset[1] ?? 'R'
+  if (letter === 'R' && current?.retention === -1) return explicit(-1)
+  const base = offsetBase(letter, now, current)
+  const end = addOffset(base, offset)
+  if (letter === 'R' && current !== undefined && isUnderRetention(current, now) && end <= base) {
+    throw new Refusal(400, 'The offset does not lengthen the retention period.')
+  }
+  return until(end)
+}
+
+function classOf(
+  settings: CheckedNamespace,
+  name: string,
+): CheckedNamespace['retentionClasses'][number] | undefined {
+  const wanted = name.toLowerCase()
+  return settings.retentionClasses.find((entry) => entry.name.toLowerCase() === wanted)
 }
 
 /** The setting of a new object that names none; one that has passed is none. */
@@ -107,15 +122,47 @@ function addOffset(base: number, parts: RegExpExecArray): number {
 }
 
 /** Refuses what HCP does not let happen to a retention setting. */
-export function checkRetentionChange(before: Version, after: Retention, now: number): void {
+export function checkRetentionChange(
+  before: Version,
+  after: Retention,
+  now: number,
+  settings: CheckedNamespace,
+  choices: Choices,
+): void {
   if (isOnHold(before))
     throw new Refusal(400, 'The object is on hold: its retention setting cannot be changed.')
-  if (before.retentionClass !== '' && after.retentionClass === '' && isUnderRetention(before, now)) {
+  const leavesClass = before.retentionClass !== '' && after.retentionClass === ''
+  if (leavesClass && (isUnderRetention(before, now) || !choices.leaveClassAfterRetention)) {
     throw new Refusal(400, 'The object has a retention class: an explicit setting is not allowed.')
   }
+  if (before.retention === -2) checkMinimum(before, after, now, settings)
   if (before.retention === -2 || !isUnderRetention(before, now)) return
-  const end = (retention: number): number => (retention === -1 ? Infinity : retention)
-  if (after.retention === -2 || end(after.retention) < end(before.retention)) {
+  if (after.retention === -2 || endOf(after) < endOf(before)) {
     throw new Refusal(400, 'The retention period cannot be shortened.')
   }
+}
+
+/** What leaves `-2` must get as much as the namespace says. */
+function checkMinimum(before: Version, after: Retention, now: number, settings: CheckedNamespace): void {
+  const text = settings.minimumRetentionAfterInitialUnspecified
+  if (text === null || after.retention === -2) return
+  if (endOf(after) < endOf(parseRetention(text, settings, now, before))) {
+    throw new Refusal(400, 'The retention period is shorter than the minimum of the namespace.')
+  }
+}
+
+function endOf({ retention }: Retention): number {
+  return retention === -1 ? Infinity : retention
+}
+
+/** The setting that a new version has of the one before; a class counts from its own ingest time. */
+export function inheritedRetention(
+  { retention, retentionClass }: Version,
+  settings: CheckedNamespace,
+  now: number,
+): Retention {
+  const found = classOf(settings, retentionClass)
+  return found === undefined
+    ? { retention, retentionClass }
+    : parseRetention(`C+${found.name}`, settings, now)
 }

@@ -8,6 +8,8 @@ import { BlobStore } from './blob-store.ts'
 import type { Choices } from './choices.ts'
 import { Journal } from './journal.ts'
 import type { Change, Namespace } from './namespace.ts'
+import type { ServiceReport } from './services.ts'
+import { runServices } from './services.ts'
 import { httpDate } from './times.ts'
 
 export interface SystemOptions {
@@ -170,6 +172,19 @@ export class System implements SystemSurface {
       if (journal.size > this.#compactAt) this.#compact(journal)
     }
     for (const blob of freed) void this.blobs.delete(blob)
+  }
+
+  /** Does what disposition and pruning have to do by now, in all namespaces. */
+  async runServices(): Promise<ServiceReport> {
+    let [disposed, pruned] = [0, 0]
+    for (const tenant of this.tenants.values()) {
+      for (const namespace of tenant.namespaces.values()) {
+        const report = await runServices(this, namespace)
+        disposed += report.disposed
+        pruned += report.pruned
+      }
+    }
+    return { disposed, pruned }
   }
 
   #compact(journal: Journal): void {
