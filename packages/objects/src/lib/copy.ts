@@ -3,7 +3,7 @@ import { checkBoolean, checkOptions, requestPath } from '@hcp/connection/support
 import { conditionHeaders, conditionOptions, type Conditions } from './conditions.ts'
 import { conflictError } from './conflict.ts'
 import { ObjectNotFoundError, responseError } from './errors.ts'
-import { checkVersion } from './head.ts'
+import { checkVersion, headObject } from './head.ts'
 import { type CallOptions, checkPath, known, type ObjectRequests } from './object-requests.ts'
 import { type StoredObject, stored } from './put.ts'
 import { checkSettings, type ObjectSettings, settingOptions, settingParams } from './settings.ts'
@@ -63,7 +63,9 @@ export async function copyObject(
       : error
   }
   if (response.status === 409) {
-    throw await conflictError(requests, path, response, options, () => Promise.resolve(undefined))
+    throw await conflictError(requests, path, response, options, (scheme) =>
+      sourceHash(requests, from, scheme, options),
+    )
   }
   if (response.status === 204) {
     throw new ObjectNotFoundError(
@@ -87,6 +89,23 @@ function sourceName({ path, namespace, version, encoded = false }: CopySource, f
   const id = checkVersion(version)
   const wire = requestPath(path, checkBoolean('encoded', encoded)).slice('/rest'.length)
   return `${named}${wire}${id === undefined ? '' : `?version=${id}`}`
+}
+
+/** What was to be copied, as far as it is in this namespace, where we can ask for it. */
+async function sourceHash(
+  requests: ObjectRequests,
+  { path, namespace, version, encoded }: CopySource,
+  scheme: string,
+  { signal, deadline }: CopyOptions,
+): Promise<{ readonly hex: string; readonly size: number } | undefined> {
+  if (namespace !== undefined) return undefined
+  const { hash, size } = await headObject(requests, path, {
+    ...(version === undefined ? {} : { version }),
+    ...(encoded === undefined ? {} : { encoded }),
+    ...(signal === undefined ? {} : { signal }),
+    ...(deadline === undefined ? {} : { deadline }),
+  })
+  return hash?.scheme === scheme ? { hex: hash.hex, size } : undefined
 }
 
 /** HCP goes on with a long copy though the client is gone, so the same request once more may find it done, or half done. */

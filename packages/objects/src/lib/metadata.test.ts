@@ -165,6 +165,21 @@ describe('on HCP', () => {
     await expect(objects.head('/rest/changing')).rejects.toThrow(ObjectNotFoundError)
   })
 
+  test('holds by label are set and released one by one, and keep the object until the last is gone', async () => {
+    await objects.put('/rest/held', 'x', { labeledHolds: [{ id: 'case 7', hold: true }] })
+    await objects.changeMetadata('/rest/held', {
+      labeledHolds: [
+        { id: 'case 8', hold: true },
+        { id: 'case 7', hold: false },
+      ],
+    })
+    const held = (await objects.head('/rest/held')).labeledHolds.filter(({ hold }) => hold)
+    expect(held).toEqual([{ id: 'case 8', hold: true }])
+    await expect(objects.delete('/rest/held')).rejects.toMatchObject({ status: 403 })
+    await objects.changeMetadata('/rest/held', { labeledHolds: [{ id: 'case 8', hold: false }] })
+    await objects.delete('/rest/held')
+  })
+
   test.each<[string, object, RegExp]>([
     ['nothing', {}, /nothing to change/],
     ['retention and a hold at once', { retention: deletionAllowed, hold: true }, /make two/],
