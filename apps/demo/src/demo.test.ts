@@ -75,9 +75,13 @@ describe('the demonstration', () => {
     expect(stderr).toBe('')
     expect(code, stdout).toBe(0)
     // 52 files of ours and two large ones.
-    expect(stdout).toContain('HCP holds 54 objects, 54 of them with annotations.')
+    expect(stdout).toContain('Namespace n1: enterprise mode, SHA-256, protection level 2, no versions')
+    expect(stdout).toContain('The user has the permissions browse, read, write,')
+    expect(stdout).toMatch(
+      /HCP holds 54 objects, 54 of them with annotations; [\d.]+ MiB of 50\.0 GiB are in use\./,
+    )
     expect(stdout).toContain('Overwriting one was refused with 409, and it is as it was.')
-    expect(stdout).toContain('HCP holds 0 objects.')
+    expect(stdout.split('HCP holds 0 objects; 0 B of 50.0 GiB are in use.')).toHaveLength(3)
     expect(stdout.trimEnd().split('\n').at(-1)).toMatch(/^PASSED: 54 objects, .* all \d+ checks held\.$/)
 
     const [, number, underWay] = /Node (\d) \(.*\) is stopped: (\d+) files under way/.exec(stdout) ?? []

@@ -5,6 +5,7 @@ import { NativeAuthorization } from '@hcp/auth'
 import { Connection, Target } from '@hcp/connection'
 import { type Emulator, startEmulator } from '@hcp/emulator'
 import { query } from '@hcp/ips'
+import { NamespaceInfo, type NamespaceStatistics } from '@hcp/namespace'
 import { PathBuilder } from '@hcp/pathbuilder'
 import { Checks } from './checks.ts'
 import { cleanUp } from './clean-up.ts'
@@ -12,8 +13,8 @@ import { inBytes, nodeTable, PhaseFigures, timeTable } from './figures.ts'
 import { type LocalFile, makeFile } from './files.ts'
 import { inParallel } from './in-parallel.ts'
 import { ingest } from './ingest.ts'
+import { permissionsLine, settingsLine, statisticsLine } from './namespace-facts.ts'
 import { ProgressBar } from './progress-bar.ts'
-import { countObjects } from './statistics.ts'
 import { verify } from './verify.ts'
 import type { StoredObject, Work } from './work.ts'
 import { tryToOverwrite } from './worm.ts'
@@ -83,10 +84,11 @@ class Demonstration {
   async run(): Promise<boolean> {
     using _ = this.#target
     await this.#introduce()
+    const before = await this.#describe()
     const objects = await this.#ingest()
     await this.#overwrite(objects)
     await this.#readBack(objects)
-    await this.#delete(objects)
+    await this.#delete(objects, before)
     return this.#conclude(objects)
   }
 
@@ -109,7 +111,24 @@ class Demonstration {
     )
     if (!this.#canSpareNode)
       say('This machine has one loopback address only: the nodes share it, and none is stopped.')
+  }
+
+  /** Tells what the namespace is, allows and holds. */
+  async #describe(): Promise<NamespaceStatistics> {
+    await using info = new NamespaceInfo(this.#target)
+    const options = { signal: this.#signal }
+    const [settings, classes, permissions, statistics] = await Promise.all([
+      info.namespace(options),
+      info.retentionClasses(options),
+      info.permissions(options),
+      info.statistics(options),
+    ])
+    this.#checks.that(settings !== undefined, 'HCP does not name the settings of the namespace')
+    if (settings !== undefined) say(settingsLine(settings, classes))
+    say(permissionsLine(permissions.userEffectivePermissions, this.#checks))
+    say(statisticsLine(statistics))
     say()
+    return statistics
   }
 
   async #ingest(): Promise<StoredObject[]> {
@@ -118,13 +137,14 @@ class Demonstration {
     const work = this.#phase('store', connection)
     const { length } = this.#files
     await this.#store(objects, work)
-    const { all, annotated } = await countObjects(work)
+    const statistics = await new NamespaceInfo(connection).statistics({ signal: this.#signal })
+    const { objectCount: all, customMetadataObjectCount: annotated } = statistics
     this.#checks.that(objects.length === length, `${objects.length} of ${length} files were stored`)
     this.#checks.that(all === objects.length, `HCP holds ${all} objects, ${objects.length} were stored`)
     this.#checks.that(annotated === all, `HCP holds ${all} objects, but ${annotated} with annotations`)
     this.#expectService(work.figures, this.#hcp.nodes, objects.length)
     const { repeated, settled } = work.figures
-    say(`HCP holds ${all} objects, ${annotated} of them with annotations.`)
+    say(statisticsLine(statistics))
     say(`Requests cut off and sent again: ${repeated}; found to have been carried out already: ${settled}.`)
     return objects
   }
@@ -197,16 +217,22 @@ class Demonstration {
     this.#expectService(work.figures, nodes, objects.length)
   }
 
-  async #delete(objects: readonly StoredObject[]): Promise<void> {
+  /** @param before What the namespace held, and is to hold again. */
+  async #delete(objects: readonly StoredObject[], before: NamespaceStatistics): Promise<void> {
     await using connection = this.#connect()
     const work = this.#phase('delete', connection)
     {
       using bar = new ProgressBar('deleting', objects.length)
       await this.#each(objects, bar, (object) => cleanUp(object, work))
     }
-    const { all } = await countObjects(work)
-    this.#checks.that(all === 0, `HCP still holds ${all} objects`)
-    say(`HCP holds ${all} objects.`)
+    const after = await new NamespaceInfo(connection).statistics({ signal: this.#signal })
+    this.#checks.that(after.objectCount === 0, `HCP still holds ${after.objectCount} objects`)
+    const { usedCapacityBytes } = after
+    this.#checks.that(
+      usedCapacityBytes === before.usedCapacityBytes,
+      `${usedCapacityBytes} bytes are still in use`,
+    )
+    say(statisticsLine(after))
   }
 
   #conclude(objects: readonly StoredObject[]): boolean {

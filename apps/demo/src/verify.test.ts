@@ -7,13 +7,13 @@ import { join } from 'node:path'
 import { AnonymousAuthorization, NativeAuthorization } from '@hcp/auth'
 import { Connection, Target } from '@hcp/connection'
 import { type Emulator, startEmulator } from '@hcp/emulator'
+import { NamespaceInfo } from '@hcp/namespace'
 import { PathBuilder } from '@hcp/pathbuilder'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { Checks } from './checks.ts'
 import { cleanUp } from './clean-up.ts'
 import { PhaseFigures } from './figures.ts'
 import { ingest } from './ingest.ts'
-import { countObjects } from './statistics.ts'
 import { verify } from './verify.ts'
 import { annotationParams, type StoredObject, type Work } from './work.ts'
 import { tryToOverwrite } from './worm.ts'
@@ -186,11 +186,15 @@ test('an overwriting that is refused leaves no complaint', async () => {
 })
 
 test('objects are counted as they come and go', async () => {
-  const before = await countObjects(work)
+  const info = new NamespaceInfo(connection)
+  const before = await info.statistics()
   const object = await stored('counted', 'content')
-  expect(await countObjects(work)).toEqual({ all: before.all + 1, annotated: before.annotated + 1 })
+  expect(await info.statistics()).toMatchObject({
+    objectCount: before.objectCount + 1,
+    customMetadataObjectCount: before.customMetadataObjectCount + 1,
+  })
   await cleanUp(object, work)
-  expect(await countObjects(work)).toEqual(before)
+  expect(await info.statistics()).toEqual(before)
   expect(work.checks.failed).toEqual([])
 })
 
