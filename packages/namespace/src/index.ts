@@ -6,4 +6,4 @@ export type {
   Permissions,
   RetentionClass,
 } from './lib/information.ts'
-export type { ByteCount, ExtraValue } from './lib/values.ts'
+export type { ByteCount } from './lib/values.ts'

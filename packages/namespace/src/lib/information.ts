@@ -97,11 +97,10 @@ class ContentError extends Error {
   override name = 'ContentError'
 }
 
-type Reader<Value> = (fact: Fact) => Value | undefined
-
 /** A documented field: how it is read, and what to call it where it cannot be. */
 interface Field<Value> {
-  readonly read: Reader<Value>
+  /** `undefined` for what is not of this kind. */
+  readonly read: (fact: Fact) => Value | undefined
   readonly kind: string
   /** Instead of a field that is not there; without it that is an error. */
   readonly absent?: Value
