@@ -11,9 +11,13 @@ const path = '/rest/a.txt'
 /** Those that take more than one request are tried beside what they are about. */
 const elsewhere: readonly string[] = [
   'copiedVersion',
+  'missingAcl',
+  'writeStoresAcl',
   'foreignCopySource',
   'deleteOldAfterRetention',
   'leaveClassAfterRetention',
+  'refusedChange',
+  'versionOrder',
 ]
 
 const cases: readonly Case[] = [

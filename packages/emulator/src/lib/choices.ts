@@ -31,6 +31,13 @@ export interface Choices {
    */
   readonly deleteOldAfterRetention: boolean
   /**
+   * Status of a POST that would shorten a retention period, or change the metadata of an object with labeled holds: 400 (the
+   * default), as for the refusals that are documented, or 403.
+   */
+  readonly refusedChange: 400 | 403
+  /** Order of the entries in a list of versions, which the documents do not give. Default: by ascending id. */
+  readonly versionOrder: 'oldestFirst' | 'newestFirst'
+  /**
    * Whether an object can leave its retention class for an explicit setting once it is not under retention: by the list
    * of codes it never can (the default), by the rule for objects without retention anything goes.
    */
@@ -47,6 +54,13 @@ export interface Choices {
   readonly copiedVersion: 'defaults' | 'inherits'
   /** A copy from a namespace of another tenant, which the documents exclude without naming a status. Default 403. */
   readonly foreignCopySource: 403 | 400
+  /**
+   * GET of an access control list of an object that has none: an empty list (the default) or 204. The documents do not
+   * say.
+   */
+  readonly missingAcl: 200 | 204
+  /** Whether the permission `write` is enough to store an ACL, as one table says; others name `writeAcl` only (default). */
+  readonly writeStoresAcl: boolean
 }
 
 export const defaultChoices: Choices = {
@@ -60,10 +74,14 @@ export const defaultChoices: Choices = {
   wholeObjectWithoutAnnotation: 404,
   annotationHash: true,
   deleteOldAfterRetention: false,
+  refusedChange: 400,
+  versionOrder: 'oldestFirst',
   leaveClassAfterRetention: false,
   labeledHoldHeaders: 'set',
   copiedVersion: 'defaults',
   foreignCopySource: 403,
+  missingAcl: 200,
+  writeStoresAcl: false,
 }
 
 /** The path's part after `rest`, in decoded bytes with its separators, leading one included. Documented: 4,095. */
@@ -82,6 +100,10 @@ export const maximumAnnotations = 10
 /** Documented: 64 characters. From notes of third parties: 100 labels an object. */
 export const maximumLabelLength = 64
 export const maximumLabels = 100
+
+/** Documented: 1,000 grants. The documents name no size: one with as many fits. */
+export const maximumGrants = 1_000
+export const maximumAclSize: number = 4 * 1024 ** 2
 
 /** Form body of a POST or DELETE; the documents name no limit. */
 export const maximumFormSize: number = 64 * 1024

@@ -60,6 +60,7 @@ test('every default of a namespace is filled in', () => {
     https: true,
     authenticatedPermissions: [],
     anonymousPermissions: [],
+    authenticationRequired: false,
     acceptRedirectedRequests: true,
     readFromReplica: true,
   })

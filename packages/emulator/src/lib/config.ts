@@ -62,6 +62,7 @@ export interface NamespaceConfig {
   readonly https?: boolean
   readonly authenticatedPermissions?: readonly Permission[]
   readonly anonymousPermissions?: readonly Permission[]
+  readonly authenticationRequired?: boolean
   readonly acceptRedirectedRequests?: boolean
   readonly readFromReplica?: boolean
 }

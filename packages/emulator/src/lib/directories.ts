@@ -1,4 +1,5 @@
 import { Readable } from 'node:stream'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Answer, Exchange, SystemSurface } from './answer.ts'
 import { need } from './answer.ts'
 import { acceptsGzip, compressed } from './content-coding.ts'
@@ -67,11 +68,11 @@ interface ListingOptions {
 }
 
 /** The listing as XML, in pieces of some entries each: a directory may have a million of them. */
-function* listing(
+async function* listing(
   namespace: Namespace,
   directory: Directory,
   { path, change, deleted, recent, due }: ListingOptions,
-): Generator<Buffer> {
+): AsyncGenerator<Buffer> {
   const full = path === '' ? '/rest' : `/rest/${path}`
   const parent = path === '' ? '/' : full.slice(0, full.lastIndexOf('/'))
   const name = escaped(namespace.settings.name)
@@ -88,6 +89,8 @@ function* listing(
   const { children } = directory
   // What comes or goes while this is on its way is in it or not; nothing is in it twice.
   for (let names = children.above(''); names.length > 0; names = children.above(names.at(-1)!)) {
+    // Where nothing is to be said of many, others get their turn.
+    await nextTurn()
     for (const key of names) {
       let entry = children.get(key)
       if (due !== undefined && entry?.kind === 'object') {

@@ -1,3 +1,4 @@
+import type { Grant } from './access-control-list.ts'
 import type { Blob } from './blob-store.ts'
 import { Children } from './children.ts'
 import type { CheckedNamespace } from './config.ts'
@@ -48,7 +49,7 @@ export interface Version {
   readonly domain: string
   readonly contentType: string
   readonly annotations: readonly Annotation[]
-  readonly acl?: unknown
+  readonly acl?: readonly Grant[] | undefined
   /** The empty object that a refused whole-object PUT leaves behind: the next PUT may replace it. */
   readonly leftBehind?: true
 }

@@ -1,8 +1,8 @@
 import type { Readable } from 'node:stream'
+import { permissionsOn } from './access-control-list.ts'
 import { checkAnnotation } from './annotations.ts'
 import type { Answer, Exchange } from './answer.ts'
 import { need } from './answer.ts'
-import { permissionsOf } from './authentication.ts'
 import { BlobError } from './blob-store.ts'
 import { checkConditions } from './conditions.ts'
 import { putDirectory } from './directories.ts'
@@ -112,7 +112,7 @@ function partlyEncoded(value: string): string {
 /** The version that is to be copied, or that there is a directory. */
 function findSource(exchange: Exchange, { namespace, path, version }: Source): Version | 'directory' {
   const { caller, headers } = exchange
-  if (!permissionsOf(caller, namespace).has('read'))
+  if (!permissionsOn(caller, namespace, path).has('read'))
     throw new Refusal(403, 'The permission read is missing for the source.')
   const entry = namespace.find(path)
   if (entry?.kind === 'directory' && !entry.deleted && version === undefined) return 'directory'

@@ -33,6 +33,7 @@ export async function deleteObject(exchange: Exchange): Promise<Answer> {
   const entry = namespace.find(target.path)
   if (entry === undefined) throw new Refusal(404)
   const now = system.now()
+  if (entry.kind === 'directory' && query.has('version')) throw new Refusal(404)
   if (entry.kind === 'directory') await deleteDirectory(exchange, entry, now)
   else if (query.has('version')) await deleteVersion(exchange, entry, query.get('version')!, privileged, now)
   else await deleteCurrent(exchange, entry, { purge, privileged, now })

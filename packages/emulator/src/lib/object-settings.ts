@@ -1,6 +1,7 @@
 import type { Grant } from './access-control-list.ts'
 import type { Answer, Exchange } from './answer.ts'
 import { need } from './answer.ts'
+import type { Choices } from './choices.ts'
 import type { LabelChanges } from './labeled-holds.ts'
 import { changedLabels, readLabels } from './labeled-holds.ts'
 import type { Version } from './namespace.ts'
@@ -72,7 +73,7 @@ export async function postObject(exchange: Exchange): Promise<Answer> {
     throw new Refusal(400, 'Retention and hold cannot be changed in one request.')
   }
   if (hold !== undefined || labels !== undefined) need(exchange, 'privileged')
-  if (before.labels !== undefined) checkLabeled(query)
+  if (before.labels !== undefined) checkLabeled(query, system.choices)
   if (retention !== undefined)
     checkRetentionChange(before, retention, now, namespace.settings, system.choices)
   if (shred === false && before.shred) throw new Refusal(400, 'shred cannot be changed from true to false.')
@@ -93,10 +94,10 @@ export async function postObject(exchange: Exchange): Promise<Answer> {
 }
 
 /** Until all labels are released, nothing else changes but another hold. */
-function checkLabeled(query: Query): void {
+function checkLabeled(query: Query, choices: Choices): void {
   for (const name of query.keys()) {
     if (name === 'hold' || name.startsWith('label')) continue
-    throw new Refusal(400, 'The object has labeled holds: its metadata cannot be changed.')
+    throw new Refusal(choices.refusedChange, 'The object has labeled holds: its metadata cannot be changed.')
   }
 }
 

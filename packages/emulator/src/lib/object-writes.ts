@@ -1,4 +1,5 @@
 import { Readable } from 'node:stream'
+import { predefinedAcl } from './acl-requests.ts'
 import type { Answer, Exchange } from './answer.ts'
 import { need } from './answer.ts'
 import { annotationName, checkAnnotation } from './annotations.ts'
@@ -14,8 +15,8 @@ import type { Settings } from './object-settings.ts'
 import { readSettings } from './object-settings.ts'
 import { Refusal } from './refusal.ts'
 import { limited } from './request-body.ts'
-import type { Query } from './request-target.ts'
 import { encodeBytes } from './request-target.ts'
+import { updateOf } from './shared-metadata.ts'
 import { defaultRetention, inheritedRetention, isOnHold, isUnderRetention } from './retention.ts'
 
 /** PUT of an object or of a version of it, with `whole` also of one annotation. */
@@ -52,8 +53,7 @@ export function readWriteSettings(exchange: Exchange, arrived: number): Settings
   const { query } = exchange.target
   const settings = readSettings(exchange, query, arrived)
   if (settings.hold !== undefined || settings.labels !== undefined) need(exchange, 'privileged')
-  checkAcl(query)
-  return settings
+  return { ...settings, acl: predefinedAcl(exchange) }
 }
 
 /**
@@ -96,6 +96,10 @@ export async function storeVersion(
     const used = new Set([version.data.id, ...version.annotations.map(({ blob }) => blob.id)])
     await system.commit(namespace, { op: replaces ? 'replace' : 'put', path, version })
     for (const blob of written.splice(0)) if (!used.has(blob.id)) void system.blobs.delete(blob)
+    // A list is that of all versions.
+    const { acl } = version
+    if (now !== undefined && !replaces && acl !== undefined && acl !== now.acl)
+      await system.commit(namespace, updateOf(namespace, path, { ...version, acl: now.acl }, version))
     if (refused !== undefined) throw refused
     return created(exchange, version)
   } finally {
@@ -170,12 +174,6 @@ function checkQuota({ settings, usedBytes }: Namespace, { data, annotations }: V
   if (usedBytes + size > settings.quotaBytes) throw new Refusal(413, 'The quota is exhausted.')
 }
 
-function checkAcl(query: Query): void {
-  const acl = query.get('acl')
-  if (acl === undefined) return
-  throw new Refusal(400, 'Access control lists are not enabled for this namespace.')
-}
-
 /** Stores a body, and notes that it is stored. */
 export async function store(
   exchange: Exchange,
@@ -241,6 +239,7 @@ export function newVersion(
     (parent === undefined ? defaultRetention(defaults, now) : inheritedRetention(parent, defaults, now))
   const type = headers['content-type']
   const labels = changedLabels(undefined, settings.labels)
+  const acl = settings.acl ?? parent?.acl
   const added = new Set(annotations.map(({ name }) => name))
   return {
     id,
@@ -258,7 +257,7 @@ export function newVersion(
     domain: '',
     contentType: type !== undefined && system.choices.contentTypeFromPut ? type : contentTypeOf(target.path),
     annotations: [...(parent?.annotations.filter(({ name }) => !added.has(name)) ?? []), ...annotations],
-    ...(parent?.acl === undefined ? {} : { acl: parent.acl }),
+    ...(acl === undefined ? {} : { acl }),
   }
 }
 

@@ -1,3 +1,4 @@
+import { deleteAcl, putAcl, readAcl } from './acl-requests.ts'
 import { annotationInfo, deleteAnnotation, putAnnotation, readAnnotation } from './annotations.ts'
 import type { Answer, Exchange } from './answer.ts'
 import { onlyParameters } from './answer.ts'
@@ -47,6 +48,11 @@ const operations: Readonly<Record<string, Readonly<Record<string, Operation>>>> 
     DELETE: operation(deleteAnnotation, 'type', 'annotation'),
   },
   'custom-metadata-info': readsOf(annotationInfo, 'type', 'version'),
+  acl: {
+    ...readsOf(readAcl, 'type'),
+    PUT: operation(putAcl, 'type'),
+    DELETE: operation(deleteAcl, 'type'),
+  },
   directory: {
     ...readsOf(read, 'type', 'deleted', 'mostRecentDirTimes'),
     PUT: operation(putDirectory, 'type'),

@@ -315,6 +315,19 @@ describe('a POST with retention=', () => {
     },
   )
 
+  test.each([400, 403] as const)('is refused with the status of the choice: %i', async (refusedChange) => {
+    await using other = await startEmulator({ nodes: 1, choices: { refusedChange } })
+    await ask(other, { method: 'PUT', path: '/rest/a?retention=-1', body: 'x' })
+    expect(await statusOf(other, { method: 'POST', path: '/rest/a', body: 'retention=0' })).toBe(
+      refusedChange,
+    )
+    const label = `label_hold=${encodeURIComponent('[{"id":"a","hold":true}]')}`
+    expect(await statusOf(other, { method: 'POST', path: '/rest/a', body: label })).toBe(200)
+    expect(await statusOf(other, { method: 'POST', path: '/rest/a', body: 'index=false' })).toBe(
+      refusedChange,
+    )
+  })
+
   test.each<[string, number]>([
     ['A+1y', 200],
     ['A+1y-1d', 400],

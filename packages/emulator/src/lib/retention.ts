@@ -138,7 +138,7 @@ export function checkRetentionChange(
   if (before.retention === -2) checkMinimum(before, after, now, settings)
   if (before.retention === -2 || !isUnderRetention(before, now)) return
   if (after.retention === -2 || endOf(after) < endOf(before)) {
-    throw new Refusal(400, 'The retention period cannot be shortened.')
+    throw new Refusal(choices.refusedChange, 'The retention period cannot be shortened.')
   }
 }
 

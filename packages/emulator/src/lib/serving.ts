@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import { pipeline, Readable } from 'node:stream'
 import { setTimeout as wait } from 'node:timers/promises'
+import { permissionsOn } from './access-control-list.ts'
 import type { Answer } from './answer.ts'
 import { permissionsOf } from './authentication.ts'
 import { drainedBytes, drainedTime, smallRemainder } from './choices.ts'
@@ -191,7 +192,13 @@ class Serving {
     if (caller === 'refused') throw new Refusal(403, 'The credentials are wrong.')
     if (!namespace.settings[this.#door.port]) throw new Refusal(403, 'The protocol is not enabled.')
     const target = parseTarget(url)
-    const permissions = permissionsOf(caller, namespace)
+    const anonymous = caller === 'anonymous'
+    if (anonymous && namespace.settings.authenticationRequired)
+      throw new Refusal(403, 'Credentials are missing.')
+    const permissions =
+      target.root === 'rest'
+        ? permissionsOn(caller, namespace, target.path)
+        : permissionsOf(caller, namespace)
     const body = this.body
     const exchange = {
       request: this.#request,

@@ -35,6 +35,7 @@ export function listVersions(exchange: Exchange): Answer {
     ...(gzip ? ['Content-Encoding', 'gzip'] : []),
   ]
   if (method === 'HEAD') return { status: 200, headers }
+  if (system.choices.versionOrder === 'newestFirst') versions.reverse()
   const body = Readable.from(document(exchange, entry, versions, deleted), streamed)
   return { status: 200, headers, body: gzip ? compressed(body) : body }
 }

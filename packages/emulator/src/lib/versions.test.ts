@@ -1,3 +1,6 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { gunzipSync } from 'node:zlib'
 import { XMLParser } from 'fast-xml-parser'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -192,9 +195,89 @@ describe('a version value', () => {
   )
 
   test('is nothing that a directory has', async () => {
-    await put(fresh(), 'x')
-    expect(await send({ path: '/rest/docs?version=1' })).toBe(404)
+    await send({ method: 'PUT', path: '/rest/empty?type=directory' })
+    for (const method of ['GET', 'HEAD', 'DELETE']) {
+      expect(await send({ method, path: '/rest/empty?version=1' })).toBe(404)
+    }
+    expect(await send({ method: 'HEAD', path: '/rest/empty' })).toBe(200)
   })
+})
+
+test('what is asked of a version is answered for that one, whatever is current', async () => {
+  const path = fresh()
+  const one = await put(path, 'one')
+  const note = '?type=custom-metadata&annotation=note'
+  expect(await send({ method: 'PUT', path: path + note, body: '<a/>' })).toBe(201)
+  const two = await put(path, 'second')
+  expect(await send({ method: 'DELETE', path: path + note })).toBe(200)
+  clock += 1_000
+  expect(await send({ method: 'DELETE', path })).toBe(200)
+  const marker = (await ids(path)).at(-1)!
+  const statuses: Record<string, number[]> = {}
+  const forms: Record<string, string> = {
+    object: '?',
+    'object, patient or not': '?nowait&forceEtag=true&',
+    annotation: `${note}&nowait=&`,
+    annotations: '?type=custom-metadata-info&',
+    whole: '?type=whole-object&annotation=note&',
+  }
+  for (const [name, query] of Object.entries(forms)) {
+    statuses[name] = []
+    for (const id of [one, two, marker, marker + 1]) {
+      const status = await send({ path: `${path}${query}version=${id}` })
+      expect(await send({ method: 'HEAD', path: `${path}${query}version=${id}` })).toBe(status)
+      statuses[name].push(status)
+    }
+  }
+  expect(statuses).toEqual({
+    object: [200, 200, 204, 404],
+    'object, patient or not': [200, 200, 204, 404],
+    annotation: [200, 204, 204, 404],
+    annotations: [200, 204, 204, 404],
+    whole: [200, 404, 204, 404],
+  })
+  const head = { method: 'HEAD', path: `${path}?version=${one}`, host }
+  const etag = (await ask(hcp, head)).headers['etag']!
+  expect(await send({ ...head, headers: { 'If-None-Match': etag } })).toBe(304)
+  expect(await send({ ...head, headers: { 'If-Match': '"none"' } })).toBe(412)
+})
+
+test.each(['oldestFirst', 'newestFirst'] as const)(
+  'a list in the order of the choice: %s',
+  async (versionOrder) => {
+    await using other = await startEmulator({ nodes: 1, choices: { versionOrder } })
+    for (const body of ['1', '22', '333']) await ask(other, { method: 'PUT', path: '/rest/a', host, body })
+    const { text } = await ask(other, { path: '/rest/a?version=list', host })
+    const sizes = [...text.matchAll(/ size="(\d+)"/g)].map(([, size]) => Number(size))
+    expect(sizes).toEqual(versionOrder === 'oldestFirst' ? [1, 2, 3] : [3, 2, 1])
+  },
+)
+
+test('versions that were deleted are not there after a new start', async () => {
+  const data = await mkdtemp(join(tmpdir(), 'hcp-emulator-test-'))
+  try {
+    const path = '/rest/a'
+    const made: string[] = []
+    const listed = async (other: Emulator): Promise<string[]> =>
+      [
+        ...(await ask(other, { path: `${path}?version=list&deleted=true`, host })).text.matchAll(
+          / version="(\d+)"/g,
+        ),
+      ].map(([, id]) => id!)
+    {
+      await using other = await startEmulator({ nodes: 1, data })
+      for (const body of '12345') {
+        made.push((await ask(other, { method: 'PUT', path, host, body })).headers['x-hcp-versionid']!)
+      }
+      const range = `${path}?version=${made[1]}-${made[3]}`
+      expect(await statusOf(other, { method: 'DELETE', path: range, host })).toBe(200)
+    }
+    await using other = await startEmulator({ nodes: 1, data })
+    expect(await listed(other)).toEqual([made[0], made[4]])
+    expect((await ask(other, { path: `${path}?version=${made[0]}`, host })).text).toBe('1')
+  } finally {
+    await rm(data, { recursive: true, force: true })
+  }
 })
 
 describe('DELETE of versions', () => {
