@@ -24,6 +24,16 @@ const good = {
   'packages/connection/src/index.ts': "export { c } from './lib/c.ts'",
   'packages/connection/src/lib/c.ts': "import { query } from '@hcp/ips'\nexport const c = query",
   'packages/connection/src/lib/c.test.ts': "import '@hcp/emulator'\nawait using x = await open()",
+  // Tests take what makes credentials, names and servers, whoever brings it along.
+  'packages/objects/package.json': {
+    name: '@hcp/objects',
+    exports,
+    dependencies: { '@hcp/connection': 'workspace:^' },
+    devDependencies: { '@hcp/auth': 'workspace:^', '@hcp/emulator': 'workspace:^' },
+  },
+  'packages/objects/src/index.ts': "export { o } from './lib/o.ts'",
+  'packages/objects/src/lib/o.ts': "import { c } from '@hcp/connection'\nexport const o = c",
+  'packages/objects/src/lib/o.test.ts': "import '@hcp/auth'\nimport '@hcp/emulator'",
   'apps/demo/package.json': {
     name: '@hcp/demo',
     dependencies: { '@hcp/connection': '1', '@hcp/emulator': '1' },
@@ -47,6 +57,8 @@ test('below a package is all that it brings along', () => {
 
 describe('finds an import that', () => {
   test.for([
+    ['goes upwards in a test', 'packages/auth/src/lib/a.test.ts', "import '@hcp/connection'", 'must not be'],
+    ['goes past the package below', 'packages/objects/src/lib/o.ts', "import '@hcp/auth'", 'must not be'],
     ['goes upwards', 'packages/auth/src/lib/a.ts', "import '@hcp/connection'", 'must not be imported here'],
     [
       'takes the emulator into a source',

@@ -1,5 +1,8 @@
 import { checkOptions } from '@hcp/connection/support'
+import { responseError } from './errors.ts'
+import { headObject } from './head.ts'
 import { type CallOptions, known, type ObjectRequests } from './object-requests.ts'
+import { formatRetention, type Retention } from './retention.ts'
 import { checkSettings, type ObjectSettings, settingOptions, settingParams } from './settings.ts'
 
 /** What to change of an object; what is not named stays as it is. */
@@ -35,10 +38,29 @@ export async function changeMetadata(
   if (domain !== undefined) params['domain'] = domain
   if (Object.keys(params).length === 0)
     throw new TypeError('changeMetadata: nothing to change; known are ' + [...knownChanges].join(', '))
-  await requests.send('POST', path, options, {
+  const response = await requests.send('POST', path, options, {
     body: new URLSearchParams(params),
     // All but an extension of what the object has now come to the same when they are carried out twice.
     idempotent: !(retention?.kind === 'offset' && retention.base === 'current'),
     buffered: true,
+    accept: [400],
   })
+  if (response.ok) return
+  const refusal = responseError(response)
+  // An earlier try, whose answer was lost, may have done it: some settings cannot be made a second time.
+  const repeated = response.attempts > 1 && retention !== undefined
+  if (!repeated || !(await hasRetention(requests, path, retention, options))) throw refusal
+}
+
+async function hasRetention(
+  requests: ObjectRequests,
+  path: string,
+  retention: Retention,
+  options: CallOptions,
+): Promise<boolean> {
+  const { retention: found, retentionClass } = await headObject(requests, path, options)
+  if (retention.kind === 'class') return retentionClass?.toLowerCase() === retention.name.toLowerCase()
+  if (retention.kind === 'until' && found.kind === 'until')
+    return formatRetention(found) === formatRetention(retention)
+  return found.kind === retention.kind
 }

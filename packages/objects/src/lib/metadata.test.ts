@@ -199,7 +199,14 @@ describe('on HCP', () => {
     expect((await objects.head('/rest/lost')).hold).toBe(true)
     await objects.changeMetadata('/rest/lost', { hold: false })
     hcp.addFault({ kind: 'reset', when: 'beforeHead', method: 'POST', count: 1 })
-    const longer = objects.changeMetadata('/rest/lost', {
+    // HCP refuses this one the second time, since it can never be changed again.
+    await objects.changeMetadata('/rest/lost', { retention: deletionProhibited })
+    await expect(
+      objects.changeMetadata('/rest/lost', { retention: retainUntil(new Date('2040-01-01T00:00:00Z')) }),
+    ).rejects.toMatchObject({ status: 400 })
+    hcp.addFault({ kind: 'reset', when: 'beforeHead', method: 'POST', count: 1 })
+    await objects.put('/rest/longer', 'x')
+    const longer = objects.changeMetadata('/rest/longer', {
       retention: { kind: 'offset', base: 'current', years: 1 },
     })
     await expect(longer).rejects.toMatchObject({ code: 'HCP_SOCKET', sent: true })
