@@ -20,3 +20,4 @@ export type { ActiveFault, Fault, FaultKind, FaultMoment } from './lib/faults.ts
 export type { RequestRecord } from './lib/request-log.ts'
 export type { ServiceReport } from './lib/services.ts'
 export type { Seed } from './lib/seed.ts'
+export type { SymlinkSeed } from './lib/symlinks.ts'

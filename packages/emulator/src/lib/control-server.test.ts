@@ -54,6 +54,10 @@ class Recorder implements ControlSurface {
     this.calls.push(['seed', seed])
     return { made: 3 }
   }
+  addSymlink(symlink: object): void {
+    this.calls.push(['addSymlink', symlink])
+  }
+
   runServices(): { disposed: number; pruned: number } {
     this.calls.push(['runServices'])
     return { disposed: 1, pruned: 2 }
@@ -126,6 +130,19 @@ test.each<[string, string, unknown, unknown[]]>([
 ])('%s %s %j does what it says', async (method, path, body, call) => {
   expect((await send(method, path, body)).status).toBe(200)
   expect(surface.calls).toEqual([call])
+})
+
+test('POST /symlinks makes a link', async () => {
+  const link = { namespace: 'n1.m', path: 'a/latest', target: '../b' }
+  expect(await send('POST', '/symlinks', link)).toMatchObject({ status: 201 })
+  expect(surface.calls).toEqual([['addSymlink', link]])
+  for (const bad of [
+    { path: 'a', target: 'b' },
+    { ...link, more: 1 },
+    { ...link, cluster: 'third' },
+  ]) {
+    expect((await send('POST', '/symlinks', bad)).status).toBe(400)
+  }
 })
 
 test('POST /seed says how many objects it made', async () => {

@@ -6,6 +6,7 @@ import type { DnsBehaviour } from './dns-server.ts'
 import type { Fault } from './faults.ts'
 import type { RequestRecord } from './request-log.ts'
 import type { Seed } from './seed.ts'
+import type { SymlinkSeed } from './symlinks.ts'
 
 export type ClusterName = 'primary' | 'replica'
 
@@ -43,6 +44,7 @@ export interface ControlSurface {
   seed(seed: Seed & { readonly cluster?: ClusterName }): object | Promise<object>
   /** Disposition and pruning; says how much they did. */
   runServices(): object | Promise<object>
+  addSymlink(symlink: SymlinkSeed & { readonly cluster?: ClusterName }): void | Promise<void>
   /** Only where there is a second system. */
   setReplication?(behaviour: ReplicationBehaviour): void | Promise<void>
   /** Requests served, with a `sequence` above `since`. */
@@ -220,6 +222,21 @@ function routesOf(surface: ControlSurface): readonly Route[] {
           ])
           if (seed.cluster !== undefined) checkCluster(seed.cluster)
           return { status: 201, body: await surface.seed(seed) }
+        },
+      },
+    },
+    {
+      path: /^\/symlinks$/,
+      methods: {
+        async POST(_match, request) {
+          const symlink = await readFields<SymlinkSeed & { cluster?: ClusterName }>(
+            request,
+            ['namespace', 'path', 'target', 'cluster'],
+            ['namespace', 'path', 'target'],
+          )
+          if (symlink.cluster !== undefined) checkCluster(symlink.cluster)
+          await surface.addSymlink(symlink)
+          return { status: 201, body: {} }
         },
       },
     },

@@ -121,6 +121,13 @@ function listingEntry(
     const version = entry.versions.at(-1)!
     return version.marker && !showDeleted ? '' : objectEntry(name, version, scheme)
   }
+  if (entry.kind === 'symlink') {
+    const [target, text] = [encodeBytes(entry.target), plain(entry.target)]
+    return (
+      `  <entry urlName="${encodeBytes(name)}" utf8Name="${plain(name)}" type="symlink"` +
+      ` symlinkTarget="${target}" utf8SymlinkTarget="${text}" state="created"/>\n`
+    )
+  }
   if (entry.deleted && !showDeleted) return ''
   const change = recent || entry.deleted ? entry.change : entry.created
   return (

@@ -23,6 +23,8 @@ import { RequestLog } from './request-log.ts'
 import type { Seed } from './seed.ts'
 import { plant } from './seed.ts'
 import type { ServiceReport } from './services.ts'
+import type { SymlinkSeed } from './symlinks.ts'
+import { plantSymlink } from './symlinks.ts'
 import { System } from './system.ts'
 import { makeTemporaryFolder, removeTemporaryFolder } from './temporary-folder.ts'
 
@@ -298,6 +300,7 @@ export class Emulator implements AsyncDisposable {
       setTls: (behaviour) => emulator.setTls(behaviour),
       setDisk: (disk) => emulator.setDisk(disk),
       seed: (seed) => emulator.seed(seed),
+      addSymlink: (symlink) => emulator.addSymlink(symlink),
       runServices: () => emulator.runServices(),
       requests: (since) => emulator.requests(since),
     }
@@ -394,6 +397,15 @@ export class Emulator implements AsyncDisposable {
    */
   async seed(seed: Seed & { readonly cluster?: 'primary' | 'replica' }): Promise<{ made: number }> {
     return { made: await plant(this.#cluster(seed.cluster ?? 'primary').system, seed) }
+  }
+
+  /**
+   * Makes a symbolic link, as NFS clients of HCP can and its REST clients cannot.
+   *
+   * @throws {TypeError} for a value of a wrong type, {RangeError} for a name that is taken or a namespace that is not there.
+   */
+  async addSymlink(symlink: SymlinkSeed & { readonly cluster?: 'primary' | 'replica' }): Promise<void> {
+    await plantSymlink(this.#cluster(symlink.cluster ?? 'primary').system, symlink)
   }
 
   /**

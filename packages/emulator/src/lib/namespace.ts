@@ -71,7 +71,18 @@ export interface Directory {
   deleted: boolean
 }
 
-export type Entry = StoredObject | Directory
+/** Made by NFS clients only. */
+export interface Symlink {
+  readonly kind: 'symlink'
+  /** As it was given: relative to its directory, or from the root of the namespace on. */
+  readonly target: string
+  /** Epoch milliseconds. */
+  readonly created: number
+  /** It goes for good. */
+  readonly deleted: false
+}
+
+export type Entry = StoredObject | Directory | Symlink
 
 /** A change of a namespace's content: what the journal keeps, one line each. */
 export type Change =
@@ -102,6 +113,7 @@ export type Change =
     }
   /** `change` where it is not that of the making: what a snapshot says of a directory after what is in it. */
   | { readonly op: 'directory'; readonly path: string; readonly at: number; readonly change?: number }
+  | { readonly op: 'symlink'; readonly path: string; readonly target: string; readonly at: number }
 
 /** The content of one namespace: a tree of directories with objects and their versions in it. */
 export class Namespace {
@@ -113,6 +125,8 @@ export class Namespace {
   readonly root: Directory = directory(0)
   /** Paths with a PUT in progress: how many, and the highest id that one of them has. */
   readonly writing: Map<string, { count: number; lastId: number }> = new Map()
+  /** There is, or has been, a symbolic link. */
+  hasLinks = false
   usedBytes = 0
   objectCount = 0
   customMetadataObjectCount = 0
@@ -125,7 +139,7 @@ export class Namespace {
     this.authenticated = new Set(settings.authenticatedPermissions)
   }
 
-  /** What has this path: an object (possibly deleted), a directory (possibly deleted), or nothing. */
+  /** What has this path: an object (possibly deleted), a directory (possibly deleted), a link, or nothing. */
   find(path: string): Entry | undefined {
     let entry: Entry | undefined = this.root
     if (path === '') return entry
@@ -145,13 +159,13 @@ export class Namespace {
     return entry?.kind === 'object' ? currentOf(entry) : undefined
   }
 
-  /** Refuses a path of which a parent is an object. */
+  /** Refuses a path of which a parent is an object or a link. */
   checkParents(path: string): void {
     for (let at = path.indexOf('/'); at !== -1; at = path.indexOf('/', at + 1)) {
       const entry = this.find(path.slice(0, at))
       if (entry === undefined) return
-      if (entry.kind === 'object' && currentOf(entry) !== undefined) {
-        throw new Refusal(409, 'A part of the path is an object, not a directory.')
+      if (entry.kind === 'symlink' || (entry.kind === 'object' && currentOf(entry) !== undefined)) {
+        throw new Refusal(409, 'A part of the path is no directory.')
       }
     }
   }
@@ -240,6 +254,14 @@ export class Namespace {
         this.#prune(change.path)
         break
       }
+      case 'symlink': {
+        parent.change = Math.max(parent.change, change.at)
+        if (entry !== undefined) this.#discard(entry, freed)
+        const { target, at } = change
+        parent.children.set(name, { kind: 'symlink', target, created: at, deleted: false })
+        this.hasLinks = true
+        break
+      }
       case 'directory': {
         parent.change = Math.max(parent.change, change.at)
         if (entry?.kind === 'directory') {
@@ -320,8 +342,8 @@ export class Namespace {
   #parent(change: Change, freed: Blob[]): { name: string; parent: Directory | undefined } {
     const parts = change.path.split('/')
     const name = parts.pop()!
-    const adds = change.op === 'put' || change.op === 'replace' || change.op === 'directory'
-    const at = 'version' in change ? change.version.change : change.op === 'directory' ? change.at : 0
+    const adds = ['put', 'replace', 'directory', 'symlink'].includes(change.op)
+    const at = 'version' in change ? change.version.change : change.at
     let parent = this.root
     for (const part of parts) {
       let next = parent.children.get(part)
@@ -355,7 +377,8 @@ export class Namespace {
   /** A name is of an object or of a directory: when it becomes the other, what is deleted of the one goes for good. */
   #discard(entry: Entry, freed: Blob[]): void {
     if (entry.kind === 'object') for (const version of entry.versions) this.#drop(version, freed)
-    else for (const child of entry.children.values()) this.#discard(child, freed)
+    else if (entry.kind === 'directory')
+      for (const child of entry.children.values()) this.#discard(child, freed)
   }
 
   #drop(version: Version, freed: Blob[]): void {
@@ -395,6 +418,8 @@ function* snapshotOf(of: Directory, path: string): Generator<Change> {
       if (names.length >= fillLength) yield { op: 'fill', path, names, version: only }
     } else if (entry.kind === 'object') {
       for (const version of entry.versions) yield { op: 'put', path: inner, version }
+    } else if (entry.kind === 'symlink') {
+      yield { op: 'symlink', path: inner, target: entry.target, at: entry.created }
     } else {
       yield { op: 'directory', path: inner, at: entry.created }
       yield* snapshotOf(entry, inner)

@@ -116,6 +116,7 @@ function findSource(exchange: Exchange, { namespace, path, version }: Source): V
     throw new Refusal(403, 'The permission read is missing for the source.')
   const entry = namespace.find(path)
   if (entry?.kind === 'directory' && !entry.deleted && version === undefined) return 'directory'
+  if (entry?.kind === 'symlink') throw new Refusal(400, 'The source is a symbolic link.')
   if (entry?.kind !== 'object') throw new Refusal(404, 'There is no such source.')
   const found =
     version === undefined ? entry.versions.at(-1) : versionAt(entry.versions, parseVersion(version))

@@ -33,8 +33,10 @@ export async function deleteObject(exchange: Exchange): Promise<Answer> {
   const entry = namespace.find(target.path)
   if (entry === undefined) throw new Refusal(404)
   const now = system.now()
-  if (entry.kind === 'directory' && query.has('version')) throw new Refusal(404)
+  if (entry.kind !== 'object' && query.has('version')) throw new Refusal(404)
   if (entry.kind === 'directory') await deleteDirectory(exchange, entry, now)
+  else if (entry.kind === 'symlink')
+    await system.commit(namespace, { op: 'remove', path: target.path, at: now })
   else if (query.has('version')) await deleteVersion(exchange, entry, query.get('version')!, privileged, now)
   else await deleteCurrent(exchange, entry, { purge, privileged, now })
   return { status: 200, headers: [] }

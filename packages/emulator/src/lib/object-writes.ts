@@ -144,7 +144,7 @@ function wholeObjectSize({ headers, body }: Exchange): number {
 function checkName(namespace: Namespace, path: string): Version | undefined {
   const entry = namespace.find(path)
   if (entry?.kind === 'object') return currentOf(entry)
-  if (entry?.deleted === false) throw new Refusal(409, 'A directory with this name exists.')
+  if (entry?.deleted === false) throw new Refusal(409, 'A directory or symbolic link with this name exists.')
   if (entry === undefined) namespace.checkParents(path)
   return undefined
 }

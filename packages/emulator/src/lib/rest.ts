@@ -11,6 +11,7 @@ import { putObject } from './object-writes.ts'
 import { Refusal } from './refusal.ts'
 import { booleanParameter, checkPath } from './request-target.ts'
 import { hasServices, settle } from './services.ts'
+import { throughLinks } from './symlinks.ts'
 import { listVersions } from './version-list.ts'
 
 type Handler = (exchange: Exchange) => Answer | Promise<Answer>
@@ -73,9 +74,15 @@ export function handleRest(exchange: Exchange): Answer | Promise<Answer> {
     // Some of these say nothing about what is found, which is no reason to take any value.
     for (const name of ['deleted', 'mostRecentDirTimes', 'forceEtag']) booleanParameter(target.query, name)
   }
-  if (!hasServices(exchange.namespace)) return found.handle(exchange)
-  const { system, namespace } = exchange
-  return settle(system, namespace, target.path, method === 'DELETE').then(() => found.handle(exchange))
+  if (!exchange.namespace.hasLinks) return settled(exchange, found.handle)
+  return throughLinks(exchange, type, (at) => settled(at, found.handle))
+}
+
+/** Handles a request after what is due where it goes. */
+function settled(exchange: Exchange, handle: Handler): Answer | Promise<Answer> {
+  const { system, namespace, target, method } = exchange
+  if (!hasServices(namespace)) return handle(exchange)
+  return settle(system, namespace, target.path, method === 'DELETE').then(() => handle(exchange))
 }
 
 function read(exchange: Exchange): Answer {

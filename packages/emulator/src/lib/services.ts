@@ -68,7 +68,7 @@ export async function settle(
   const changes =
     entry.kind === 'object'
       ? dueChanges(namespace, path, entry, now)
-      : inside
+      : inside && entry.kind === 'directory'
         ? [...objectsIn(entry, path, false)].flatMap(([at, object]) => dueChanges(namespace, at, object, now))
         : []
   await Promise.all(changes.map((change) => system.commit(namespace, change)))
@@ -98,6 +98,6 @@ function* objectsIn(
   for (const [name, entry] of directory.children as ReadonlyMap<string, Entry>) {
     const at = path === '' ? name : `${path}/${name}`
     if (entry.kind === 'object') yield [at, entry]
-    else if (deep) yield* objectsIn(entry, at, true)
+    else if (deep && entry.kind === 'directory') yield* objectsIn(entry, at, true)
   }
 }
