@@ -213,20 +213,20 @@ export function readPermissions({ name, children }: XmlElement): PermissionDomai
   return record({ name, attributes: [], children, text: '' }, domainsSchema)
 }
 
-/** The children of that name as records. Without a prototype, so that a name such as `constructor` finds what HCP sent, or nothing. */
+/** The children of that name as records, in an object as `JSON.parse` makes them: whatever the names, they are its own properties. */
 function recordsByName<Shape extends { readonly name: string }>(
   { children }: XmlElement,
   kind: string,
   schema: Schema<Shape>,
 ): Record<string, Shape> {
-  const records = Object.create(null) as Record<string, Shape>
+  const records = new Map<string, Shape>()
   for (const child of children) {
     if (child.name !== kind) continue
     const entry = record(child, schema)
-    if (entry.name in records) throw new ContentError(`it has two of the name ${quoted(entry.name)}`)
-    records[entry.name] = entry
+    if (records.has(entry.name)) throw new ContentError(`it has two of the name ${quoted(entry.name)}`)
+    records.set(entry.name, entry)
   }
-  return records
+  return Object.fromEntries(records)
 }
 
 /** What is documented, by the schema; and everything else, by what it looks like. */

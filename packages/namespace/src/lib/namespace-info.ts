@@ -138,7 +138,7 @@ export class NamespaceInfo implements AsyncDisposable {
   /**
    * The settings of all namespaces of the tenant in which the user has a permission, by name.
    *
-   * @returns An object without prototype; empty if there is none.
+   * @returns Empty if there is none. Ask `Object.hasOwn` of a name that may be `constructor` or the like.
    */
   async namespaces(options: InformationOptions = {}): Promise<Readonly<Record<string, NamespaceSettings>>> {
     return this.#ask(namespaces, options)
@@ -147,7 +147,7 @@ export class NamespaceInfo implements AsyncDisposable {
   /**
    * The namespace's retention classes, by name.
    *
-   * @returns An object without prototype; empty if there is none.
+   * @returns Empty if there is none. Ask `Object.hasOwn` of a name that may be `constructor` or the like.
    */
   async retentionClasses(
     options: InformationOptions = {},
