@@ -31,7 +31,8 @@ export async function checkAnnotation(
   blob: Blob,
 ): Promise<Refusal | undefined> {
   const { checkXml } = exchange.namespace.settings
-  const maximum = checkXml && name !== 'default' ? maximumCheckedAnnotationSize : maximumAnnotationSize
+  const small = checkXml || exchange.system.choices.smallAnnotations === 'always'
+  const maximum = small && name !== 'default' ? maximumCheckedAnnotationSize : maximumAnnotationSize
   if (blob.size > maximum) return new Refusal(413, 'The annotation is too large.')
   if (!checkXml || blob.size === 0) return undefined
   if (blob.size > maximumCheckedAnnotationSize) return undefined
@@ -44,6 +45,7 @@ export async function checkAnnotation(
 export async function putAnnotation(exchange: Exchange): Promise<Answer> {
   const { namespace, target, system, body } = exchange
   need(exchange, 'write')
+  checkNoConditions(exchange)
   const name = annotationName(target.query)
   const gzip = isGzip(exchange)
   if (namespace.find(target.path)?.kind === 'directory') {
@@ -93,6 +95,7 @@ export async function deleteAnnotation(exchange: Exchange): Promise<Answer> {
 export function readAnnotation(exchange: Exchange): Answer {
   const { target, system, method, headers: sent } = exchange
   need(exchange, 'read')
+  checkNoConditions(exchange)
   const version = object(exchange)
   const { blob, change } = find(version, annotationName(target.query))
   const gzip = method === 'GET' && acceptsGzip(sent['accept-encoding'], system.choices)
@@ -157,8 +160,18 @@ export function object(exchange: Exchange): Version {
   }
   const version = versionAt(entry.versions, parseVersion(text))
   if (version === undefined) throw new Refusal(404)
-  if (version.marker) throw new Refusal(204, '', ['X-HCP-VersionId', String(version.id)])
+  if (version.marker) throw deletedVersion(exchange, version)
   return version
+}
+
+/** What an id is answered with that is a delete marker's. */
+export function deletedVersion({ system }: Exchange, { id }: Version): Refusal {
+  return new Refusal(system.choices.deletedVersion, '', ['X-HCP-VersionId', String(id)])
+}
+
+function checkNoConditions({ headers, system }: Exchange): void {
+  if (system.choices.annotationConditions === 'refused' && hasConditions(headers))
+    throw new Refusal(400, 'Annotations take no conditional headers.')
 }
 
 function find(version: Version, name: string): Annotation {

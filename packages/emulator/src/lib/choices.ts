@@ -61,6 +61,30 @@ export interface Choices {
   readonly missingAcl: 200 | 204
   /** Whether the permission `write` is enough to store an ACL, as one table says; others name `writeAcl` only (default). */
   readonly writeStoresAcl: boolean
+  /** What the HEAD of an object needs: `read` by one table (the default), `browse` by the page on it. */
+  readonly headPermission: 'read' | 'browse'
+  /** A `Range` of several ranges, which the documents do not mention: ignored (the default), or refused with 416. */
+  readonly multipleRanges: 'ignored' | 'refused'
+  /** Conditional headers with an annotation: ignored (7.3.1 and 9.7; the default), or 400 (a table of 2016). */
+  readonly annotationConditions: 'ignored' | 'refused'
+  /** Conditional headers on a POST: ignored (the default), or 400 as the general table has it. */
+  readonly postConditions: 'ignored' | 'refused'
+  /**
+   * Annotations not named `default`: 1 MB at most where the namespace checks XML, and 1 GB elsewhere (`checked`, the
+   * default), or never more than 1 MB, as the table of codes can be read (`always`).
+   */
+  readonly smallAnnotations: 'checked' | 'always'
+  /** A name that cannot be used, such as `.directory-metadata`: 400 (the default) or 403. */
+  readonly reservedName: 400 | 403
+  /** A version asked for by its id that is a delete marker: 204 by most pages (the default), 404 by one line. */
+  readonly deletedVersion: 204 | 404
+  /** Whether a new version has the annotations of the one before: yes by the pages on REST (the default), no by those on S3. */
+  readonly inheritAnnotations: boolean
+  /**
+   * Whether a web browser that asks for something under `/rest` is sent to `/browser` (302). Documented without its trigger
+   * and status; default false. When on: a GET without credentials whose `Accept` has `text/html`, from a `Mozilla/`.
+   */
+  readonly browserRedirect: boolean
 }
 
 export const defaultChoices: Choices = {
@@ -82,6 +106,15 @@ export const defaultChoices: Choices = {
   foreignCopySource: 403,
   missingAcl: 200,
   writeStoresAcl: false,
+  headPermission: 'read',
+  multipleRanges: 'ignored',
+  annotationConditions: 'ignored',
+  postConditions: 'ignored',
+  smallAnnotations: 'checked',
+  reservedName: 400,
+  deletedVersion: 204,
+  inheritAnnotations: true,
+  browserRedirect: false,
 }
 
 /** The path's part after `rest`, in decoded bytes with its separators, leading one included. Documented: 4,095. */

@@ -2,6 +2,7 @@ import { createRequire } from 'node:module'
 import { Ajv2020 } from 'ajv/dist/2020.js'
 import type { ErrorObject, ValidateFunction } from 'ajv/dist/2020.js'
 import type { HashScheme } from './blob-store.ts'
+import type { Choices } from './choices.ts'
 import { permissionNames } from './namespace.ts'
 import type { Permission } from './namespace.ts'
 
@@ -16,6 +17,7 @@ export interface EmulatorConfig {
   readonly tenants: readonly TenantConfig[]
   readonly systemUsers?: readonly SystemUserConfig[]
   readonly release?: string
+  readonly choices?: Partial<Choices>
 }
 
 export interface TenantConfig {
@@ -78,6 +80,7 @@ export interface RetentionClassConfig {
 export interface CheckedConfig extends Required<EmulatorConfig> {
   readonly tenants: readonly CheckedTenant[]
   readonly systemUsers: readonly Required<SystemUserConfig>[]
+  readonly choices: Choices
 }
 
 export interface CheckedTenant extends Required<TenantConfig> {

@@ -146,7 +146,6 @@ interface Settings extends Required<
   readonly data: string | undefined
   readonly replicaDomain: string | undefined
   readonly config: CheckedConfig
-  readonly choices: Choices
 }
 
 /** What has been started, for taking it down again in the opposite order. */
@@ -183,7 +182,7 @@ async function assemble(settings: Settings, parts: Parts): Promise<Emulator> {
       domain: each,
       tenants: tenantsOf(settings.config),
       administrators: administratorsOf(settings.config),
-      choices: settings.choices,
+      choices: settings.config.choices,
       softwareVersion: softwareVersion(settings.config.release),
       directory: data === undefined ? undefined : join(directory, cluster),
       now: settings.now,
@@ -489,11 +488,12 @@ function checkedOptions(options: EmulatorOptions): Settings {
   if (!isIPv4(address)) throw new RangeError('address must be an IPv4 address')
   if (data !== undefined && typeof data !== 'string') throw new TypeError('data must be a string')
   if (typeof now !== 'function') throw new TypeError('now must be a function')
-  const choices: Choices = { ...defaultChoices, ...options.choices }
-  for (const name of Object.keys(choices)) {
+  for (const name of Object.keys(options.choices ?? {})) {
     if (!(name in defaultChoices)) throw new TypeError(`unknown choice: ${name}`)
   }
-  const config = options.config === undefined ? defaultConfig() : validateConfig(options.config)
+  const given = options.config === undefined ? defaultConfig() : validateConfig(options.config)
+  const { release = given.release } = options
+  const config = validateConfig({ ...given, release, choices: { ...given.choices, ...options.choices } })
   return {
     ...ports,
     domain: domain.toLowerCase(),
@@ -501,8 +501,7 @@ function checkedOptions(options: EmulatorOptions): Settings {
     address,
     data,
     replicaDomain: replicaDomain?.toLowerCase(),
-    config: options.release === undefined ? config : validateConfig({ ...config, release: options.release }),
-    choices,
+    config,
     idleTime: idle,
     now,
   }

@@ -1,6 +1,6 @@
 import type { Readable } from 'node:stream'
 import { permissionsOn } from './access-control-list.ts'
-import { checkAnnotation } from './annotations.ts'
+import { checkAnnotation, deletedVersion } from './annotations.ts'
 import type { Answer, Exchange } from './answer.ts'
 import { need } from './answer.ts'
 import { BlobError } from './blob-store.ts'
@@ -88,7 +88,7 @@ function readSource({ headers, tenant, system }: Exchange): Source {
   const version = query.get('version')
   if (query.size > (version === undefined ? 0 : 1))
     throw new Refusal(400, 'The only parameter of a copy source is version.')
-  checkPath(path, 'PUT')
+  checkPath(path, 'PUT', system.choices.reservedName)
   const host = root.toLowerCase()
   const short = host.endsWith(`.${system.domain}`) ? host.slice(0, -system.domain.length - 1) : host
   const [name = '', owner = '', ...more] = short.split('.')
@@ -122,7 +122,7 @@ function findSource(exchange: Exchange, { namespace, path, version }: Source): V
     version === undefined ? entry.versions.at(-1) : versionAt(entry.versions, parseVersion(version))
   if (found === undefined || (found.marker && version === undefined))
     throw new Refusal(404, 'There is no such source.')
-  if (found.marker) throw new Refusal(204, '', ['X-HCP-VersionId', String(found.id)])
+  if (found.marker) throw deletedVersion(exchange, found)
   checkConditions(sourceConditions(headers), found, true)
   return found
 }

@@ -12,13 +12,13 @@ import { Refusal } from './refusal.ts'
 /** GET and HEAD of an object or of one of its versions. */
 export function readObject(exchange: Exchange): Answer {
   const { headers, system, method } = exchange
-  need(exchange, 'read')
+  need(exchange, method === 'HEAD' ? system.choices.headPermission : 'read')
   const version = object(exchange)
   checkConditions(headers, version, true)
   const gzip = method === 'GET' && acceptsGzip(headers['accept-encoding'], system.choices)
   const { before, after } = objectHeaders(version, system.choices, headers)
   const { data } = version
-  const range = method === 'GET' ? parseRange(headers.range, data.size) : undefined
+  const range = method === 'GET' ? parseRange(headers.range, data.size, system.choices) : undefined
   if (range !== undefined) {
     const length = String(range.end - range.start + 1)
     const span = `bytes ${range.start}-${range.end}/${data.size}`

@@ -2,6 +2,7 @@ import type { Grant } from './access-control-list.ts'
 import type { Answer, Exchange } from './answer.ts'
 import { need } from './answer.ts'
 import type { Choices } from './choices.ts'
+import { hasConditions } from './conditions.ts'
 import type { LabelChanges } from './labeled-holds.ts'
 import { changedLabels, readLabels } from './labeled-holds.ts'
 import type { Version } from './namespace.ts'
@@ -57,8 +58,10 @@ export const changeable: readonly string[] = [
 
 /** POST: changes an object's system metadata; parameters come as form body or as query. */
 export async function postObject(exchange: Exchange): Promise<Answer> {
-  const { namespace, target, system } = exchange
+  const { namespace, target, system, headers } = exchange
   need(exchange, 'write')
+  if (system.choices.postConditions === 'refused' && hasConditions(headers))
+    throw new Refusal(400, 'POST takes no conditional headers.')
   const query = new Map([...target.query, ...(await readForm(exchange))])
   for (const name of query.keys()) {
     if (!changeable.includes(name))

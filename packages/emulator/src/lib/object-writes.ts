@@ -240,6 +240,7 @@ export function newVersion(
   const type = headers['content-type']
   const labels = changedLabels(undefined, settings.labels)
   const acl = settings.acl ?? parent?.acl
+  const inherited = (system.choices.inheritAnnotations && parent?.annotations) || []
   const added = new Set(annotations.map(({ name }) => name))
   return {
     id,
@@ -256,7 +257,7 @@ export function newVersion(
     owner: typeof caller === 'string' ? '' : caller.user,
     domain: '',
     contentType: type !== undefined && system.choices.contentTypeFromPut ? type : contentTypeOf(target.path),
-    annotations: [...(parent?.annotations.filter(({ name }) => !added.has(name)) ?? []), ...annotations],
+    annotations: [...inherited.filter(({ name }) => !added.has(name)), ...annotations],
     ...(acl === undefined ? {} : { acl }),
   }
 }

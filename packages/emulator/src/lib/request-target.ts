@@ -62,14 +62,14 @@ export function decodeBytes(text: string): string {
 }
 
 /** Checks a path's length and names. POST is exempt from the length. */
-export function checkPath(path: string, method: string): void {
+export function checkPath(path: string, method: string, reserved: 400 | 403 = 400): void {
   if (path.length + 1 > maximumPathLength && method !== 'POST') {
     throw new Refusal(414, `The path is longer than ${maximumPathLength} bytes.`)
   }
   if (path.includes('\0')) throw new Refusal(400, 'The path contains a NUL byte.')
   if (!path.includes('.')) return
   for (const name of path.split('/')) {
-    if (refusedNames.has(name)) throw new Refusal(400, `The name ${name} is not allowed.`)
+    if (refusedNames.has(name)) throw new Refusal(reserved, `The name ${name} is not allowed.`)
   }
 }
 

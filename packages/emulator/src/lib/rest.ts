@@ -63,7 +63,7 @@ const operations: Readonly<Record<string, Readonly<Record<string, Operation>>>> 
 /** Answers a request for something under `/rest`. */
 export function handleRest(exchange: Exchange): Answer | Promise<Answer> {
   const { method, target } = exchange
-  checkPath(target.path, method)
+  checkPath(target.path, method, exchange.system.choices.reservedName)
   const type = target.query.get('type') ?? ''
   const methods = Object.hasOwn(operations, type) ? operations[type]! : undefined
   if (methods === undefined) throw new Refusal(400, 'The query parameter type has an invalid value.')

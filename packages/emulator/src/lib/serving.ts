@@ -188,6 +188,7 @@ class Serving {
     if (site === undefined)
       throw new Refusal(system.choices.unknownNamespace, 'The namespace does not exist.')
     const { tenant, namespace } = site
+    if (system.choices.browserRedirect && isBrowser(this.#request)) return toBrowser(url)
     const caller = system.authenticator(tenant).caller(headers)
     if (caller === 'refused') throw new Refusal(403, 'The credentials are wrong.')
     if (!namespace.settings[this.#door.port]) throw new Refusal(403, 'The protocol is not enabled.')
@@ -403,6 +404,23 @@ class Serving {
     }
     response.end()
   }
+}
+
+/** Somebody at a web browser, by all signs there are. */
+function isBrowser({ method, url = '', headers }: IncomingMessage): boolean {
+  const { authorization, cookie, accept = '', 'user-agent': agent = '' } = headers
+  return (
+    method === 'GET' &&
+    /^\/rest([/?]|$)/.test(url) &&
+    authorization === undefined &&
+    !cookie?.includes('hcp-ns-auth') &&
+    accept.includes('text/html') &&
+    agent.startsWith('Mozilla/')
+  )
+}
+
+function toBrowser(url: string): Answer {
+  return { status: 302, headers: ['Location', url.replace('/rest', '/browser'), 'Content-Length', '0'] }
 }
 
 function drained(response: ServerResponse): Promise<void> {
