@@ -6,16 +6,17 @@ import { measureCells } from './cells.ts'
 import { gibibyte } from './content.ts'
 import type { Pace } from './contest.ts'
 import { measureEmulator } from './emulator.ts'
+import { measureListing } from './listing.ts'
 import { measureNames } from './names.ts'
 import { measureObjects } from './objects.ts'
 import { measureStreams } from './streams.ts'
-import { comparisonTable, nameTable, streamTable } from './table.ts'
+import { comparisonTable, listingTable, nameTable, streamTable } from './table.ts'
 
 const usage = `Usage: pnpm bench [options]
 
   --rounds N     rounds that count, after one that does not (5)
   --seconds N    length of each turn in a round (1)
-  --only A,B     of cells, objects, streams, names, emulator, aws (all)
+  --only A,B     of cells, objects, listing, streams, names, emulator, aws (all)
   --quick        2 rounds of 0.2 s, streams of 128 MiB: to see that it works, not how fast
   --json FILE    write the figures there; without it a whole run renews results.json and the table in README.md
   --help`
@@ -37,6 +38,10 @@ const parts: Readonly<Record<string, (pace: Pace, streamSize: number) => Promise
       text: comparisonTable('ObjectClient with hash check against Connection without', figures),
       figures,
     }
+  },
+  async listing({ rounds }, size) {
+    const figures = await measureListing(size < gibibyte ? 100_000 : 1_000_000, rounds)
+    return { text: listingTable('A large folder, each listing in a process of its own', figures), figures }
   },
   async streams({ rounds }, size) {
     const figures = await measureStreams(size, rounds)

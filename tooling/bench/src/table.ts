@@ -1,4 +1,5 @@
 import type { Comparison } from './contest.ts'
+import type { ListingScore } from './listing.ts'
 import type { StreamComparison } from './streams.ts'
 
 /** A heading with lines of text in columns under it. */
@@ -84,5 +85,26 @@ export function streamTable(title: string, comparisons: readonly StreamCompariso
       subject.memoryGrowth <= growthLimit ? 'ok' : 'above',
       pair(subject.memoryPeak, baseline.memoryPeak, megabytes),
     ]),
+  )
+}
+
+/** How soon entries come, and what the process needs for them. */
+export function listingTable(title: string, score: ListingScore): string {
+  return table(
+    title,
+    ['what', '', 'entries/s', 'first ms', 'all ms', 'growth MB', 'peak MB', 'limit', ''],
+    [
+      [
+        `list ${score.entries.toLocaleString('en')} entries`,
+        '',
+        rate((score.entries / score.all) * 1000),
+        score.first.toFixed(0),
+        score.all.toFixed(0),
+        megabytes(score.memoryGrowth),
+        megabytes(score.memoryPeak),
+        megabytes(score.peakLimit),
+        score.memoryPeak <= score.peakLimit ? 'ok' : 'above',
+      ],
+    ],
   )
 }

@@ -2,12 +2,15 @@ import { type Body, Connection, type ConnectionOptions, Target } from '@hcp/conn
 import { changeMetadata, type MetadataChanges } from './change-metadata.ts'
 import { copyObject, type CopyOptions, type CopySource } from './copy.ts'
 import { deleteObject, type DeleteOptions } from './delete.ts'
+import { listDirectory, type ListOptions } from './directory-listing.ts'
 import { getObject, type GetOptions } from './get.ts'
 import { headObject, type HeadOptions, pathExists } from './head.ts'
+import type { DirectoryEntry, VersionEntry } from './listing-entry.ts'
 import type { ObjectMetadata } from './metadata.ts'
 import type { ObjectReader } from './object-reader.ts'
 import { type CallOptions, ObjectRequests } from './object-requests.ts'
 import { putObject, type PutOptions, type StoredObject } from './put.ts'
+import { listVersions, type VersionListOptions } from './version-listing.ts'
 
 /**
  * Objects in one namespace. Paths are those of the wire, `/rest/folder/name`, as text; every method takes a `signal`.
@@ -91,6 +94,19 @@ export class ObjectClient implements AsyncDisposable {
    */
   copy(source: string | CopySource, path: string, options?: CopyOptions): Promise<StoredObject> {
     return copyObject(this.#requests, source, path, options)
+  }
+
+  /**
+   * What a directory has, one by one as the listing comes in, a million entries or more. Holds a connection until its end, or until
+   * the loop is left.
+   */
+  list(path: string, options?: ListOptions): AsyncGenerator<DirectoryEntry, void> {
+    return listDirectory(this.#requests, path, options)
+  }
+
+  /** The versions of an object, one by one. @throws {HcpResponseError} 400 where versioning is off. */
+  versions(path: string, options?: VersionListOptions): AsyncGenerator<VersionEntry, void> {
+    return listVersions(this.#requests, path, options)
   }
 
   /** Closes the connection if the client made it. */
