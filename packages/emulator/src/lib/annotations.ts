@@ -1,4 +1,4 @@
-import { XMLValidator } from 'fast-xml-parser'
+import { xmlFault } from './annotation-xml.ts'
 import type { Answer, Exchange } from './answer.ts'
 import { need } from './answer.ts'
 import type { Blob } from './blob-store.ts'
@@ -31,15 +31,19 @@ export async function checkAnnotation(
   blob: Blob,
 ): Promise<Refusal | undefined> {
   const { checkXml } = exchange.namespace.settings
-  const small = checkXml || exchange.system.choices.smallAnnotations === 'always'
-  const maximum = small && name !== 'default' ? maximumCheckedAnnotationSize : maximumAnnotationSize
-  if (blob.size > maximum) return new Refusal(413, 'The annotation is too large.')
+  if (blob.size > annotationLimit(exchange, name)) return new Refusal(413, 'The annotation is too large.')
   if (!checkXml || blob.size === 0) return undefined
   if (blob.size > maximumCheckedAnnotationSize) return undefined
   const chunks: Buffer[] = []
   for await (const chunk of exchange.system.blobs.read(blob)) chunks.push(chunk as Buffer)
-  const found = XMLValidator.validate(Buffer.concat(chunks).toString())
-  return found === true ? undefined : new Refusal(400, 'The annotation is not well-formed XML.')
+  const fault = xmlFault(Buffer.concat(chunks).toString())
+  return fault === undefined ? undefined : new Refusal(400, fault)
+}
+
+/** Bytes that an annotation of this name may have. */
+function annotationLimit({ namespace, system }: Exchange, name: string): number {
+  const small = namespace.settings.checkXml || system.choices.smallAnnotations === 'always'
+  return small && name !== 'default' ? maximumCheckedAnnotationSize : maximumAnnotationSize
 }
 
 export async function putAnnotation(exchange: Exchange): Promise<Answer> {
@@ -52,7 +56,7 @@ export async function putAnnotation(exchange: Exchange): Promise<Answer> {
     throw new Refusal(400, 'Custom Metadatasetting is not allowed on a directory')
   }
   checkAnnotationRoom(exchange, object(exchange), name)
-  const room = Math.min(namespace.settings.quotaBytes - namespace.usedBytes, maximumAnnotationSize)
+  const room = Math.min(namespace.settings.quotaBytes - namespace.usedBytes, annotationLimit(exchange, name))
   if ((body.announced ?? 0) > room) throw new Refusal(413, 'The annotation is too large.')
   const source = limited(gzip ? gunzipped(body) : body, room)
   const blob = await system.blobs.write(source, namespace.settings.hashScheme)
@@ -62,6 +66,8 @@ export async function putAnnotation(exchange: Exchange): Promise<Answer> {
     // The object may have been changed or deleted meanwhile.
     const before = object(exchange)
     checkAnnotationRoom(exchange, before, name)
+    if (namespace.usedBytes + blob.size > namespace.settings.quotaBytes)
+      throw new Refusal(413, 'The quota is exhausted.')
     const change = Math.floor(system.now() / 1000) * 1000
     const others = before.annotations.filter((annotation) => annotation.name !== name)
     await commit(exchange, before, [...others, { name, blob, change }])
@@ -79,6 +85,7 @@ export async function deleteAnnotation(exchange: Exchange): Promise<Answer> {
   const name = annotationName(target.query)
   const version = object(exchange)
   find(version, name)
+  if (namespace.writing.has(target.path)) throw new Refusal(409, 'The object is being written.')
   const rule = namespace.settings.annotationsUnderRetention
   if ((isOnHold(version) || isUnderRetention(version, system.now())) && rule !== 'ALL') {
     throw new Refusal(403, 'The object is under retention: its annotations cannot be deleted.')

@@ -88,7 +88,8 @@ describe('who may come in', () => {
     ['nobody, said so, reads', 'HCP all_users:', 'GET', 200],
     ['nobody writes', null, 'PUT', 403],
     ['wrong credentials, though none are needed', credentials('n', 'x'), 'GET', 403],
-    ['a guest who may only look', credentials('guest', 'g'), 'GET', 403],
+    ['a guest who may only look reads too', credentials('guest', 'g'), 'GET', 200],
+    ['a guest writes', credentials('guest', 'g'), 'PUT', 403],
   ])('where anybody may read: %s', async (_, authorization, method, status) => {
     expect(await statusOf(hcp, { method, path: '/rest/a', host: 'open.m.hcp1.test', authorization })).toBe(
       status,
@@ -115,7 +116,9 @@ describe('/proc', () => {
     ).toEqual(['open'])
     expect(
       names((await ask(hcp, { path: '/proc', authorization: credentials('admin', 'a01') })).text),
-    ).toEqual([])
+    ).toEqual(['open'])
+    const nobody = { path: '/proc', host: 'n1.other.hcp1.test', authorization: null }
+    expect(names((await ask(hcp, nobody)).text)).toEqual([])
   })
 
   test('says what the namespace is like', async () => {

@@ -14,6 +14,7 @@ const path = '/rest/a.txt'
 const n2 = 'n2.m.hcp1.test'
 /** Those that take more than one request are tried beside what they are about. */
 const elsewhere: readonly string[] = [
+  'concurrentVersions',
   'copiedVersion',
   'missingAcl',
   'writeStoresAcl',
@@ -132,6 +133,13 @@ const cases: readonly Case[] = [
     ({ headers }) => headers['x-hcp-custommetadataannotations'],
     'a;4',
     '',
+  ],
+  [
+    { errorMessages: 'documented' },
+    { method: 'PUT', path, body: 'x' },
+    ({ status, headers }) => `${status} ${'x-hcp-errormessage' in headers}`,
+    '409 true',
+    '409 false',
   ],
   [
     { browserRedirect: true },

@@ -85,6 +85,16 @@ export interface Choices {
    * and status; default false. When on: a GET without credentials whose `Accept` has `text/html`, from a `Mozilla/`.
    */
   readonly browserRedirect: boolean
+  /**
+   * A PUT of a version while another is on its way: both are stored (the default), as one page says, or the second is
+   * refused with 409, as the table of codes says.
+   */
+  readonly concurrentVersions: 'stored' | 'refused'
+  /**
+   * `X-HCP-ErrorMessage`: on every refusal that has something to say (the default), or with 400, 403 and 503 only, as
+   * documented, and with the 204 of an annotation.
+   */
+  readonly errorMessages: 'always' | 'documented'
 }
 
 export const defaultChoices: Choices = {
@@ -115,6 +125,8 @@ export const defaultChoices: Choices = {
   deletedVersion: 204,
   inheritAnnotations: true,
   browserRedirect: false,
+  concurrentVersions: 'stored',
+  errorMessages: 'always',
 }
 
 /** The path's part after `rest`, in decoded bytes with its separators, leading one included. Documented: 4,095. */
@@ -129,6 +141,10 @@ export const maximumCheckedAnnotationSize: number = 1024 ** 2
 
 /** Documented: ten annotations per object. */
 export const maximumAnnotations = 10
+
+/** Documented for annotations whose XML is checked: levels of elements, and elements. */
+export const maximumNesting = 100
+export const maximumElements = 10_000
 
 /** Documented: 64 characters. From notes of third parties: 100 labels an object. */
 export const maximumLabelLength = 64

@@ -136,7 +136,7 @@ export class Namespace {
     this.tenant = tenant
     this.settings = settings
     this.anonymous = new Set(settings.anonymousPermissions)
-    this.authenticated = new Set(settings.authenticatedPermissions)
+    this.authenticated = new Set([...settings.authenticatedPermissions, ...settings.anonymousPermissions])
   }
 
   /** What has this path: an object (possibly deleted), a directory (possibly deleted), a link, or nothing. */

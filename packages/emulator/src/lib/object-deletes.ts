@@ -63,7 +63,8 @@ async function deleteDirectory(
   if (target.path === '') throw new Refusal(403, 'The root directory cannot be deleted.')
   const inside = `${target.path}/`
   const busy = [...namespace.writing.keys()].some((path) => path.startsWith(inside))
-  if (busy || !isEmpty(entry)) throw new Refusal(403, 'The directory is not empty.')
+  if (!isEmpty(entry)) throw new Refusal(403, 'The directory is not empty.')
+  if (busy) throw new Refusal(409, 'Something is being written in the directory.')
   const keep = namespace.settings.versioning ? { keep: true as const } : {}
   await system.commit(namespace, { op: 'remove', path: target.path, at: now, ...keep })
 }

@@ -4,7 +4,7 @@ import type { Answer, Exchange } from './answer.ts'
 import { need } from './answer.ts'
 import { annotationName, checkAnnotation } from './annotations.ts'
 import type { Blob } from './blob-store.ts'
-import { maximumAnnotationSize, maximumObjectSize } from './choices.ts'
+import { maximumAnnotations, maximumAnnotationSize, maximumObjectSize } from './choices.ts'
 import { checkConditions, hasConditions } from './conditions.ts'
 import { gunzipped, isGzip } from './content-coding.ts'
 import { contentTypeOf } from './content-types.ts'
@@ -76,7 +76,8 @@ export async function storeVersion(
   const { namespace, target, headers, system } = exchange
   const { path } = target
   const before = checkName(namespace, path)
-  if (namespace.writing.has(path) && (hasConditions(headers) || !namespace.settings.versioning)) {
+  const alone = !namespace.settings.versioning || system.choices.concurrentVersions === 'refused'
+  if (namespace.writing.has(path) && (alone || hasConditions(headers))) {
     throw new Refusal(409, 'The object is being written.')
   }
   checkConditions(headers, before, false)
@@ -237,11 +238,14 @@ export function newVersion(
   const retention =
     settings.retention ??
     (parent === undefined ? defaultRetention(defaults, now) : inheritedRetention(parent, defaults, now))
+  const added = new Set(annotations.map(({ name }) => name))
+  const inherited = (system.choices.inheritAnnotations && parent?.annotations) || []
+  const kept = inherited.filter(({ name }) => !added.has(name))
+  if (kept.length + annotations.length > maximumAnnotations)
+    throw new Refusal(400, `An object has no more than ${maximumAnnotations} annotations.`)
   const type = headers['content-type']
   const labels = changedLabels(undefined, settings.labels)
   const acl = settings.acl ?? parent?.acl
-  const inherited = (system.choices.inheritAnnotations && parent?.annotations) || []
-  const added = new Set(annotations.map(({ name }) => name))
   return {
     id,
     data,
@@ -257,7 +261,7 @@ export function newVersion(
     owner: typeof caller === 'string' ? '' : caller.user,
     domain: '',
     contentType: type !== undefined && system.choices.contentTypeFromPut ? type : contentTypeOf(target.path),
-    annotations: [...inherited.filter(({ name }) => !added.has(name)), ...annotations],
+    annotations: [...kept, ...annotations],
     ...(acl === undefined ? {} : { acl }),
   }
 }

@@ -5,6 +5,7 @@ import { setTimeout as wait } from 'node:timers/promises'
 import { permissionsOn } from './access-control-list.ts'
 import type { Answer } from './answer.ts'
 import { permissionsOf } from './authentication.ts'
+import { BlobError } from './blob-store.ts'
 import { drainedBytes, drainedTime, smallRemainder } from './choices.ts'
 import type { ActiveFault, FaultTable } from './faults.ts'
 import { readInformation } from './namespace-information.ts'
@@ -20,6 +21,9 @@ export const garbage: Buffer = Buffer.from(
   '\u0000\u0001\u0002 this is not HTTP \u00ff\u00fe\r\n\r\n'.repeat(4),
   'latin1',
 )
+
+/** The statuses that the documents name an `X-HCP-ErrorMessage` with. */
+const messaged: ReadonlySet<number> = new Set([204, 400, 403, 503])
 
 /** The node and port that a request came to. */
 export interface Door {
@@ -231,7 +235,8 @@ class Serving {
 
   #refusal(refusal: Refusal): Answer {
     const { status, message, headers } = refusal
-    const list = message === '' ? [...headers] : [...headers, 'X-HCP-ErrorMessage', message]
+    const said = this.#system.choices.errorMessages === 'always' || messaged.has(status)
+    const list = message === '' || !said ? [...headers] : [...headers, 'X-HCP-ErrorMessage', message]
     return { status, headers: list }
   }
 
@@ -239,7 +244,9 @@ class Serving {
     if (error instanceof Refusal) this.#send(this.#refusal(error))
     else if (error instanceof ConnectionLost) this.#record(0)
     else if (this.#request.socket.destroyed) this.#record(0)
-    else if ((error as NodeJS.ErrnoException).code === 'ENOSPC') {
+    else if (error instanceof BlobError && error.code !== 'ENOSPC') {
+      this.#send(this.#refusal(new Refusal(503, 'The data cannot be read now.')))
+    } else if ((error as NodeJS.ErrnoException).code === 'ENOSPC') {
       this.#send(this.#refusal(new Refusal(503, 'The system has no space left.')))
     } else {
       process.emitWarning(error instanceof Error ? error : String(error))
