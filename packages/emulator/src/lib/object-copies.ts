@@ -8,6 +8,7 @@ import { checkConditions } from './conditions.ts'
 import { putDirectory } from './directories.ts'
 import type { Annotation, Namespace, Version } from './namespace.ts'
 import { leftBehind, newVersion, readWriteSettings, store, storeVersion } from './object-writes.ts'
+import { openBlobs } from './open-blobs.ts'
 import { Refusal } from './refusal.ts'
 import { checkPath, encodeBytes, decodeBytes, parseTarget } from './request-target.ts'
 import { parseVersion, versionAt } from './version-values.ts'
@@ -62,16 +63,12 @@ async function checkNoBody({ body }: Exchange): Promise<void> {
   if (body.announced === undefined) for await (const chunk of body) if (chunk.length > 0) refuse()
 }
 
-/** Opened at once: what is read to its end may be deleted meanwhile. */
 function openAll({ system }: Exchange, { data }: Version, annotations: readonly Annotation[]): Readable[] {
-  const streams: Readable[] = []
   try {
-    for (const blob of [data, ...annotations.map((each) => each.blob)]) streams.push(system.blobs.read(blob))
+    return openBlobs(system.blobs, [data, ...annotations.map(({ blob }) => blob)])
   } catch (error) {
-    for (const stream of streams) stream.destroy()
     throw error instanceof BlobError ? new Refusal(405, 'The source cannot be read.') : error
   }
-  return streams
 }
 
 function readDirective({ headers }: Exchange): boolean {

@@ -5,6 +5,7 @@ import type { Answer, Exchange } from './answer.ts'
 import { need } from './answer.ts'
 import { checkConditions } from './conditions.ts'
 import { acceptsGzip, compressed } from './content-coding.ts'
+import { openBlobs } from './open-blobs.ts'
 import { objectHeaders } from './object-headers.ts'
 import { parseRange } from './ranges.ts'
 import { Refusal } from './refusal.ts'
@@ -73,16 +74,19 @@ export function readWholeObject(exchange: Exchange): Answer {
   if (method === 'HEAD') return { status: 200, headers: list }
   const parts = annotation === undefined ? [version.data] : [version.data, annotation.blob]
   if (first) parts.reverse()
-  const body = joined(parts.map((part) => () => system.blobs.read(part)))
+  const body = joined(openBlobs(system.blobs, parts))
   return { status: 200, headers: list, body: gzip ? compressed(body) : body }
 }
 
-/** Streams that are opened and read one after the other. */
-function joined(sources: (() => Readable)[]): Readable {
+/** One stream after the other. */
+function joined(sources: readonly Readable[]): Readable {
   const out = new PassThrough()
   async function* all(): AsyncGenerator<Buffer> {
-    for (const open of sources) yield* open() as AsyncIterable<Buffer>
+    for (const source of sources) yield* source as AsyncIterable<Buffer>
   }
-  pipeline(all, out, () => {})
+  pipeline(all, out, () => {
+    // Some have not been begun where the client has gone.
+    for (const source of sources) source.destroy()
+  })
   return out
 }
