@@ -111,6 +111,18 @@ describe('entries', () => {
     expect(await (await objects.get(entry!.path)).text()).toBe('x')
   })
 
+  test('symbolic links have their target; one that leads to a directory lists it under the name of the link', async () => {
+    await objects.put('/rest/links/real/x', 'x')
+    await hcp.addSymlink({ namespace: 'n1.m', path: 'links/to real', target: 'real' })
+    const entry = byName(await list('/rest/links')).get('to real')
+    expect(entry).toMatchObject({
+      type: 'symlink',
+      symlinkTarget: 'real',
+      encodedPath: '/rest/links/to%20real',
+    })
+    expect((await list('/rest/links/to real')).map(({ path }) => path)).toEqual(['/rest/links/to real/x'])
+  })
+
   test('deleted ones are told only when asked for', async () => {
     const of = new ObjectRequests(versioned.connection)
     await versioned.put('/rest/del/gone', 'hello')

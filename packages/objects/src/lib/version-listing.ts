@@ -1,6 +1,6 @@
 import { checkBoolean, checkOptions } from '@hcp/connection/support'
 import { checkIsDocument, oneByOne } from './directory-listing.ts'
-import { responseError } from './errors.ts'
+import { sendHinted } from './hinted.ts'
 import { type Place, placeOf, type VersionEntry, versionEntry } from './listing-entry.ts'
 import { type CallOptions, known, type ObjectRequests } from './object-requests.ts'
 import { protocolError } from './protocol-error.ts'
@@ -39,20 +39,15 @@ async function* versionPieces(
   object: Place,
   options: VersionListOptions,
 ): AsyncGenerator<readonly VersionEntry[], void> {
-  const response = await requests.send(
+  const params = { version: 'list', deleted: options.deleted === true ? 'true' : undefined }
+  const response = await sendHinted(
+    requests,
     'GET',
     object.encodedPath,
     { ...options, encoded: true },
-    {
-      params: { version: 'list', deleted: options.deleted === true ? 'true' : undefined },
-      verifyHash: false,
-      accept: [400],
-    },
+    { params, verifyHash: false },
+    { 400: 'versions can be listed only while the namespace has versioning on' },
   )
-  if (response.status === 400) {
-    await response.dump()
-    throw responseError(response, 'versions can be listed only while the namespace has versioning on')
-  }
   await checkIsDocument(response, ['directory'], 'directories have no versions: take the path of an object')
   const fail = (what: string): Error => protocolError(response, what)
   for await (const elements of childElements(response, 'versions')) {

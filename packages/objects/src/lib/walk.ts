@@ -1,8 +1,9 @@
-import { checkInteger, checkMilliseconds, checkOptions } from '@hcp/connection/support'
+import { checkInteger, checkOptions } from '@hcp/connection/support'
 import { checkListOptions, type ListOptions, listOptions, listPieces } from './directory-listing.ts'
 import { ObjectNotFoundError } from './errors.ts'
 import { type DirectoryEntry, type Place, placeOf, type SubdirectoryEntry } from './listing-entry.ts'
 import { known, type ObjectRequests } from './object-requests.ts'
+import { timeLeft } from './time-left.ts'
 
 export interface WalkOptions extends ListOptions {
   /**
@@ -39,10 +40,9 @@ export function walk(
 ): AsyncGenerator<DirectoryEntry, void> {
   checkOptions('walk', options, knownWalk)
   checkListOptions(options)
-  const { concurrency = 4, maxDepth, into, deadline } = options
+  const { concurrency = 4, maxDepth, into } = options
   checkInteger('concurrency', concurrency, 1, 64)
   if (maxDepth !== undefined) checkInteger('maxDepth', maxDepth, 1, Number.MAX_SAFE_INTEGER)
-  if (deadline !== undefined) checkMilliseconds('deadline', deadline)
   if (into !== undefined && typeof into !== 'function')
     throw new TypeError(`into must be a function, not ${typeof into}`)
   if (options.signal !== undefined && !(options.signal instanceof AbortSignal))
@@ -81,7 +81,7 @@ class Walk {
   readonly #requests: ObjectRequests
   readonly #options: WalkOptions
   readonly #concurrency: number
-  readonly #began = performance.now()
+  #current: () => WalkOptions
   readonly #stopping = new AbortController()
   readonly #signal: AbortSignal
   /** The last one is the next, so that few wait in a deep tree. */
@@ -98,11 +98,13 @@ class Walk {
     this.#requests = requests
     this.#options = options
     this.#concurrency = concurrency
+    this.#current = timeLeft(options)
     const own = this.#stopping.signal
     this.#signal = options.signal === undefined ? own : AbortSignal.any([options.signal, own])
   }
 
   begin(root: Place): void {
+    this.#current = timeLeft(this.#options)
     this.#pending.push({ place: root, depth: 1 })
   }
 
@@ -143,13 +145,8 @@ class Walk {
   }
 
   async #list({ place, depth }: Pending): Promise<void> {
-    const { deadline, maxDepth = Number.POSITIVE_INFINITY, into } = this.#options
-    const left = deadline === undefined ? undefined : deadline - (performance.now() - this.#began)
-    const options = {
-      ...this.#options,
-      signal: this.#signal,
-      ...(left === undefined ? {} : { deadline: Math.max(1, Math.ceil(left)) }),
-    }
+    const { maxDepth = Number.POSITIVE_INFINITY, into } = this.#options
+    const options = { ...this.#current(), signal: this.#signal }
     try {
       for await (const piece of listPieces(this.#requests, place, options)) {
         for (const entry of piece) {
