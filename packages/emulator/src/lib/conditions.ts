@@ -1,9 +1,23 @@
-import type { IncomingHttpHeaders } from 'node:http'
+import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
 import type { Version } from './namespace.ts'
 import { Refusal } from './refusal.ts'
 import { parseHttpDate } from './times.ts'
 
 const names = ['if-match', 'if-none-match', 'if-modified-since', 'if-unmodified-since'] as const
+
+/** Of a header that comes several times only the first counts; Node joins those that it takes for lists. */
+export function firstConditions(request: IncomingMessage): void {
+  const { headers } = request
+  const joined = headers['if-match']?.includes(',') || headers['if-none-match']?.includes(',')
+  if (!joined && headers['x-hcp-copysource'] === undefined) return
+  const { headersDistinct } = request
+  for (const prefix of ['', 'x-hcp-copysource-', 'x-hcp-copy-source-']) {
+    for (const name of names) {
+      const list = headersDistinct[prefix + name]
+      if (list !== undefined && list.length > 1) headers[prefix + name] = list[0]
+    }
+  }
+}
 
 export function hasConditions(headers: IncomingHttpHeaders): boolean {
   return names.some((name) => headers[name] !== undefined)

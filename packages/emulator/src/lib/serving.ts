@@ -7,6 +7,7 @@ import type { Answer } from './answer.ts'
 import { permissionsOf } from './authentication.ts'
 import { BlobError } from './blob-store.ts'
 import { drainedBytes, drainedTime, smallRemainder } from './choices.ts'
+import { firstConditions } from './conditions.ts'
 import type { ActiveFault, FaultTable } from './faults.ts'
 import { readInformation } from './namespace-information.ts'
 import { ConnectionLost, reasonPhrase, Refusal } from './refusal.ts'
@@ -191,6 +192,7 @@ class Serving {
     const site = system.site(hostOf(url, headers.host))
     if (site === undefined)
       throw new Refusal(system.choices.unknownNamespace, 'The namespace does not exist.')
+    firstConditions(this.#request)
     const { tenant, namespace } = site
     if (system.choices.browserRedirect && isBrowser(this.#request)) return toBrowser(url)
     const caller = system.authenticator(tenant).caller(headers)

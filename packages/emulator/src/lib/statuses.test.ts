@@ -587,6 +587,19 @@ rows(409, 'Conflict', [
 
 rows(412, 'Precondition Failed', [
   ['GET with another ETag', { headers: { 'If-Match': '"x"' } }],
+  ['GET with another ETag before the right one', { headers: { 'If-Match': '"x"', 'if-match': tag } }],
+  [
+    'a copy with another ETag before the right one',
+    {
+      method: 'PUT',
+      path: '/rest/none',
+      headers: {
+        'X-HCP-CopySource': 'n1.m/$',
+        'X-HCP-CopySource-If-Match': '"x"',
+        'x-hcp-copysource-if-match': tag,
+      },
+    },
+  ],
   ['HEAD with another ETag', { method: 'HEAD', headers: { 'If-Match': '"x"' } }],
   ['PUT over another ETag', { in: 'n2', method: 'PUT', body: 'x', headers: { 'If-Match': '"x"' } }],
   ['PUT over something', { in: 'n2', method: 'PUT', body: 'x', headers: { 'If-None-Match': '*' } }],
