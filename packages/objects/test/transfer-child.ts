@@ -1,6 +1,7 @@
 import { NativeAuthorization } from '@hcp/auth'
 import { Target } from '@hcp/connection'
 import { download } from '../src/lib/download.ts'
+import { downloadTree } from '../src/lib/download-tree.ts'
 import { ObjectClient } from '../src/lib/object-client.ts'
 import { uploadTree } from '../src/lib/upload-tree.ts'
 
@@ -47,15 +48,20 @@ try {
           partSize: 65_536,
           onProgress: ({ transferred }) => say({ transferred }),
         })
-      : await uploadTree(client, work.local, work.path, {
-          ...tree,
-          ...(work.named === true
-            ? {
-                name: ({ name }) =>
-                  `${work.path}/${name.length}/${Math.random().toString(36).slice(2)}-${name}`,
-              }
-            : {}),
-        })
+      : work.kind === 'download'
+        ? await downloadTree(client, work.path, work.local, {
+            ...tree,
+            onProgress: ({ bytes }) => say({ bytes }),
+          })
+        : await uploadTree(client, work.local, work.path, {
+            ...tree,
+            ...(work.named === true
+              ? {
+                  name: ({ name }) =>
+                    `${work.path}/${name.length}/${Math.random().toString(36).slice(2)}-${name}`,
+                }
+              : {}),
+          })
   process.stdout.write(`${JSON.stringify({ result }, asText)}\n`)
 } catch (error) {
   process.stdout.write(`${JSON.stringify({ error }, asText)}\n`)

@@ -137,14 +137,14 @@ function partOf(target: string): string {
 
 export const partJournal = (part: string): string => `${part}.jsonl`
 
-/** What {@link fetchInto} has put into the file, verified and on the disk. */
+/** What has been put into the file, and verified. */
 export interface Fetched {
   readonly metadata: ObjectMetadata
   readonly hash: ContentHash | undefined
   readonly resumedBytes: number
 }
 
-/** Fetches an object into the file `part`, which keeps that name. The caller sees to it that nobody else does. */
+/** Fetches an object into the file `part`, which keeps that name, and onto the disk. The caller sees to it that nobody else does. */
 export async function fetchInto(
   client: ObjectClient,
   path: string,
@@ -156,7 +156,9 @@ export async function fetchInto(
   const metadata = await client.head(path, version === undefined ? call : { ...call, version })
   if (!resume || !(metadata.size > partSize)) await removeParts(part)
   if (!(metadata.size > partSize)) {
-    return fetchWhole(client, path, part, { ...options, resume: false })
+    const fetched = await fetchWhole(client, path, part, options)
+    await onDisk(part, 'write', syncFile(part))
+    return fetched
   }
   const fetching: Fetching = { client, path, part, options, metadata, partSize }
   let fetched = await fetchParts(fetching)
@@ -220,7 +222,15 @@ async function write(reader: ObjectReader, part: string): Promise<void> {
       await writeAt(handle, part, chunk, at)
       at += chunk.length
     }
-    await onDisk(part, 'write', handle.datasync())
+  } finally {
+    await handle.close()
+  }
+}
+
+async function syncFile(file: string): Promise<void> {
+  const handle = await open(file, 'r+')
+  try {
+    await handle.sync()
   } finally {
     await handle.close()
   }
