@@ -1,8 +1,21 @@
+export { type AclPermission, allUsers, authenticated, type Grant, type Grantee } from './lib/acl.ts'
+export type { AnnotationReader } from './lib/annotation-reader.ts'
+export {
+  type AnnotationListOptions,
+  type AnnotationMetadata,
+  type AnnotationReadOptions,
+  AnnotationsError,
+  type AnnotationsWriteOptions,
+  type AnnotationWriteOptions,
+} from './lib/annotations.ts'
 export type { MetadataChanges } from './lib/change-metadata.ts'
 export type { Conditions } from './lib/conditions.ts'
 export type { CopyOptions, CopySource } from './lib/copy.ts'
 export type { DeleteOptions } from './lib/delete.ts'
+export type { MakeDirectoryOptions } from './lib/directories.ts'
 export type { ListOptions } from './lib/directory-listing.ts'
+export type { DownloadedFile, DownloadOptions } from './lib/download.ts'
+export type { DownloadTreeOptions } from './lib/download-tree.ts'
 export {
   type Conflict,
   ObjectConditionError,
@@ -40,4 +53,21 @@ export {
   retainUntil,
 } from './lib/retention.ts'
 export type { ObjectSettings } from './lib/settings.ts'
+export {
+  JournalError,
+  type JournalProblem,
+  LocalFileError,
+  type LocalFileProblem,
+  TransferStoppedError,
+} from './lib/transfer-errors.ts'
+export type {
+  FailedFile,
+  FileEvent,
+  FileOutcome,
+  TransferProgress,
+  TransferSummary,
+  TreeOptions,
+} from './lib/transfer-summary.ts'
+export type { FilePutOptions, FileToUpload, UploadTreeOptions } from './lib/upload-tree.ts'
 export type { VersionListOptions } from './lib/version-listing.ts'
+export type { WalkOptions } from './lib/walk.ts'

@@ -1,16 +1,38 @@
 import { type Body, Connection, type ConnectionOptions, Target } from '@hcp/connection'
+import { deleteAcl, getAcl, type Grant, hasAcl, putAcl } from './acl.ts'
+import type { AnnotationReader } from './annotation-reader.ts'
+import {
+  type AnnotationListOptions,
+  type AnnotationMetadata,
+  type AnnotationReadOptions,
+  type AnnotationsWriteOptions,
+  type AnnotationWriteOptions,
+  deleteAnnotation,
+  getAnnotation,
+  hasAnnotation,
+  headAnnotation,
+  listAnnotations,
+  putAnnotation,
+  putAnnotations,
+} from './annotations.ts'
 import { changeMetadata, type MetadataChanges } from './change-metadata.ts'
 import { copyObject, type CopyOptions, type CopySource } from './copy.ts'
 import { deleteObject, type DeleteOptions } from './delete.ts'
+import { headDirectory, makeDirectory, type MakeDirectoryOptions, removeDirectory } from './directories.ts'
 import { listDirectory, type ListOptions } from './directory-listing.ts'
+import { download, type DownloadedFile, type DownloadOptions } from './download.ts'
+import { downloadTree, type DownloadTreeOptions } from './download-tree.ts'
 import { getObject, type GetOptions } from './get.ts'
 import { headObject, type HeadOptions, pathExists } from './head.ts'
 import type { DirectoryEntry, VersionEntry } from './listing-entry.ts'
-import type { ObjectMetadata } from './metadata.ts'
+import type { DirectoryMetadata, ObjectMetadata } from './metadata.ts'
 import type { ObjectReader } from './object-reader.ts'
 import { type CallOptions, ObjectRequests } from './object-requests.ts'
 import { putObject, type PutOptions, type StoredObject } from './put.ts'
+import type { TransferSummary } from './transfer-summary.ts'
+import { uploadTree, type UploadTreeOptions } from './upload-tree.ts'
 import { listVersions, type VersionListOptions } from './version-listing.ts'
+import { walk, type WalkOptions } from './walk.ts'
 
 /**
  * Objects in one namespace. Paths are those of the wire, `/rest/folder/name`, as text; every method takes a `signal`.
@@ -107,6 +129,109 @@ export class ObjectClient implements AsyncDisposable {
   /** The versions of an object, one by one. @throws {HcpResponseError} 400 where versioning is off. */
   versions(path: string, options?: VersionListOptions): AsyncGenerator<VersionEntry, void> {
     return listVersions(this.#requests, path, options)
+  }
+
+  /**
+   * All that is below a directory, its directories listed side by side. Each of those listings holds a connection, so keep
+   * `concurrency` (default 4) below the `connections` (default 8) where the loop sends requests itself.
+   */
+  walk(path: string, options?: WalkOptions): AsyncGenerator<DirectoryEntry, void> {
+    return walk(this.#requests, path, options)
+  }
+
+  /** Makes a directory and those above it. @returns Whether it was made now: false only with `existing: 'ok'`. */
+  makeDirectory(path: string, options?: MakeDirectoryOptions): Promise<boolean> {
+    return makeDirectory(this.#requests, path, options)
+  }
+
+  /** Removes an empty directory, and nothing that is none. @throws {HcpResponseError} 403 if it is not empty. */
+  removeDirectory(path: string, options?: CallOptions): Promise<void> {
+    return removeDirectory(this.#requests, path, options)
+  }
+
+  /** When a directory was last changed. @throws {ObjectNotFoundError} if there is none, or an object of that name. */
+  directory(path: string, options?: CallOptions): Promise<DirectoryMetadata> {
+    return headDirectory(this.#requests, path, options)
+  }
+
+  /** The annotations of an object or version; an empty list if it has none. */
+  annotations(path: string, options?: AnnotationListOptions): Promise<readonly AnnotationMetadata[]> {
+    return listAnnotations(this.#requests, path, options)
+  }
+
+  /** Reads an annotation: the one called `default`, or another by `name`. @throws {ObjectNotFoundError} */
+  annotation(path: string, options?: AnnotationReadOptions): Promise<AnnotationReader> {
+    return getAnnotation(this.#requests, path, options)
+  }
+
+  /** Size, hash and time of an annotation. @throws {ObjectNotFoundError} */
+  headAnnotation(path: string, options?: AnnotationReadOptions): Promise<AnnotationMetadata> {
+    return headAnnotation(this.#requests, path, options)
+  }
+
+  /** Whether an object has an annotation. @throws {ObjectNotFoundError} if there is no such object. */
+  hasAnnotation(path: string, options?: AnnotationReadOptions): Promise<boolean> {
+    return hasAnnotation(this.#requests, path, options)
+  }
+
+  /** Stores or replaces an annotation: the one called `default`, or another by `name`. Makes no new version. */
+  putAnnotation(path: string, content: string | Uint8Array, options?: AnnotationWriteOptions): Promise<void> {
+    return putAnnotation(this.#requests, path, content, options)
+  }
+
+  /** Stores several annotations by name. @throws {AnnotationsError} if some could not be stored; it tells which were. */
+  putAnnotations(
+    path: string,
+    annotations: Readonly<Record<string, string | Uint8Array>>,
+    options?: AnnotationsWriteOptions,
+  ): Promise<void> {
+    return putAnnotations(this.#requests, path, annotations, options)
+  }
+
+  /** Deletes an annotation. @returns Whether there was one. */
+  deleteAnnotation(path: string, options?: AnnotationWriteOptions): Promise<boolean> {
+    return deleteAnnotation(this.#requests, path, options)
+  }
+
+  /** The access control list of an object; empty if it has none. */
+  acl(path: string, options?: CallOptions): Promise<readonly Grant[]> {
+    return getAcl(this.#requests, path, options)
+  }
+
+  /** Stores or replaces the access control list of an object, 1 to 1,000 grants. */
+  putAcl(path: string, grants: readonly Grant[], options?: CallOptions): Promise<void> {
+    return putAcl(this.#requests, path, grants, options)
+  }
+
+  /** Whether an object has an access control list. */
+  hasAcl(path: string, options?: CallOptions): Promise<boolean> {
+    return hasAcl(this.#requests, path, options)
+  }
+
+  /** Deletes the access control list of an object, if it has one. */
+  deleteAcl(path: string, options?: CallOptions): Promise<void> {
+    return deleteAcl(this.#requests, path, options)
+  }
+
+  /**
+   * Fetches an object into a file, a large one by ranges in parallel. The file has its name only when it is whole and verified; a call
+   * after a failure, or after the end of the process, fetches what is missing.
+   */
+  download(path: string, file: string, options?: DownloadOptions): Promise<DownloadedFile> {
+    return download(this, path, file, options)
+  }
+
+  /**
+   * Stores all files below a local folder under `path`, several at a time. Stores nothing twice, however often it is run. What failed
+   * is in the summary.
+   */
+  uploadTree(folder: string, path: string, options?: UploadTreeOptions): Promise<TransferSummary> {
+    return uploadTree(this, folder, path, options)
+  }
+
+  /** Fetches all objects below `path` into a local folder, several at a time. What failed is in the summary. */
+  downloadTree(path: string, folder: string, options?: DownloadTreeOptions): Promise<TransferSummary> {
+    return downloadTree(this, path, folder, options)
   }
 
   /** Closes the connection if the client made it. */
