@@ -48,6 +48,21 @@ test('one version can be deleted for good', async () => {
   expect(await (await versioned.get('/rest/b')).text()).toBe('two')
 })
 
+test('so can a range of versions, and all from one on', async () => {
+  const ids: string[] = []
+  for (const content of ['one', 'two', 'three', 'four'])
+    ids.push((await versioned.put('/rest/range', content)).versionId!)
+  const left = async (): Promise<string[]> => {
+    const found: string[] = []
+    for await (const { versionId } of versioned.versions('/rest/range')) found.push(versionId)
+    return found
+  }
+  await versioned.delete('/rest/range', { version: { from: ids[0]!, to: ids[1]! } })
+  expect(await left()).toEqual(ids.slice(2))
+  await versioned.delete('/rest/range', { version: { from: ids[3]! } })
+  expect(await left()).toEqual([ids[2]])
+})
+
 test('retention and hold forbid it; a reason overrules retention, nothing overrules a hold', async () => {
   await objects.put('/rest/kept', 'x', { retention: retainFor({ years: 1 }) })
   await expect(objects.delete('/rest/kept')).rejects.toMatchObject({ status: 403 })
@@ -72,7 +87,9 @@ test.each<[string, unknown, RegExp]>([
   ['a purge of one version', { purge: true, version: '1' }, /purge is of all versions/],
   ['no reason', { privileged: { reason: '' } }, /1 to 1,024/],
   ['a reason that is too long', { privileged: { reason: 'x'.repeat(1025) } }, /1 to 1,024/],
-  ['a range of versions', { version: '1-5' }, /version id in digits/],
+  ['a range as text', { version: '1-5' }, /version id in digits/],
+  ['a range without a beginning', { version: { to: '5' } }, /version.from must be/],
+  ['a range to nowhere', { version: { from: '0', to: 'list' } }, /version id in digits/],
   ['a condition, which HCP refuses', { ifMatch: 'x' }, /unknown option "ifMatch"/],
 ])('%s is refused before anything is sent', async (_, options, message) => {
   const before = hcp.requests(0).length

@@ -4,8 +4,12 @@ import { checkVersion } from './head.ts'
 import { type CallOptions, known, type ObjectRequests } from './object-requests.ts'
 
 export interface DeleteOptions extends CallOptions {
-  /** Only this version, for good. The namespace must have versioning on (release 8 and later). */
-  readonly version?: string
+  /**
+   * Only this version, for good; or those from one to another, both included, and without `to` all from there on. Each is an id, or `@` and
+   * epoch milliseconds (release 8.2). The namespace must have versioning on (release 8 and later). One of them that may not be
+   * deleted keeps all.
+   */
+  readonly version?: string | { readonly from: string; readonly to?: string }
   /** All versions, for good. Needs the permission `purge`. Default false: with versioning on, old versions stay. */
   readonly purge?: boolean
   /**
@@ -25,7 +29,7 @@ export async function deleteObject(
   checkOptions('delete', options, knownDelete)
   const { purge = false, privileged } = options
   checkBoolean('purge', purge)
-  const version = checkVersion(options.version)
+  const version = checkVersions(options.version)
   if (purge && version !== undefined) throw new TypeError('purge is of all versions: do not name one')
   if (privileged !== undefined) checkReason(privileged)
   const response = await requests.send('DELETE', path, options, {
@@ -39,6 +43,14 @@ export async function deleteObject(
   })
   // The answer to an earlier try was lost: then it is that try that deleted the object.
   if (response.status === 404 && response.attempts === 1) throw responseError(response)
+}
+
+function checkVersions(version: DeleteOptions['version']): string | undefined {
+  if (typeof version !== 'object' || version === null) return checkVersion(version)
+  checkOptions('delete: version', version, new Set(['from', 'to']))
+  if (version.from === undefined)
+    throw new TypeError('version.from must be a version id; "0" begins with the first')
+  return `${checkVersion(version.from)}-${checkVersion(version.to) ?? ''}`
 }
 
 function checkReason(privileged: unknown): void {

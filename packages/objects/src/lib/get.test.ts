@@ -193,6 +193,25 @@ test('conditions decide whether anything comes', async () => {
   )
 })
 
+test('an annotation comes in the same answer as the data, which go on by themselves where they break', async () => {
+  const annotation = { name: 'ticket', content: `<ticket>${'x'.repeat(70_000)}</ticket>` }
+  for (const content of [large, little, Buffer.alloc(0)]) {
+    await versioned.put('/rest/both', content, { annotation })
+    hcp.addFault({ kind: 'reset', when: 'body', afterBytes: 1_000_000, method: 'GET', count: 1 })
+    const reader = await versioned.get('/rest/both', { annotation: 'ticket' })
+    expect(Buffer.from(reader.annotation!).toString()).toBe(annotation.content)
+    expect(digest(await reader.bytes())).toBe(digest(content))
+    expect(reader).toMatchObject({ size: content.length, verified: true, resumed: content === large ? 1 : 0 })
+    await hcp.clearFaults()
+  }
+  await expect(objects.get('/rest/little', { annotation: 'ticket' })).rejects.toThrow(ObjectNotFoundError)
+  await expect(objects.get('/rest/little', { annotation: '' })).rejects.toThrow(/name of an annotation/)
+  await expect(objects.get('/rest/little', { annotation: 'a', range: { last: 1 } })).rejects.toThrow(
+    /one request/,
+  )
+  expect((await objects.get('/rest/little')).annotation).toBeUndefined()
+})
+
 test('progress is told, from nothing to all', async () => {
   const seen: number[] = []
   const reader = await objects.get('/rest/large', { onProgress: ({ transferred }) => seen.push(transferred) })

@@ -1,6 +1,10 @@
+import { HcpProtocolError, type HcpResponse, HcpTruncatedError } from '@hcp/connection'
 import { checkBoolean, checkInteger, checkOptions } from '@hcp/connection/support'
+import { checkAnnotationName } from './annotation-name.ts'
 import { conditionHeaders, conditionOptions, type Conditions } from './conditions.ts'
+import { describe, factsOf } from './errors.ts'
 import { checkIsObject, checkVersion } from './head.ts'
+import { objectMetadata } from './metadata.ts'
 import { type CallOptions, known, noOptions, type ObjectRequests } from './object-requests.ts'
 import { ObjectReader } from './object-reader.ts'
 import { checkProgress, type OnProgress } from './progress.ts'
@@ -15,6 +19,11 @@ export interface GetOptions extends CallOptions, Conditions {
   readonly version?: string
   /** Only a part. What lies beyond the end is left out; a range that begins there is refused by HCP with 416. */
   readonly range?: ByteRange
+  /**
+   * The annotation of this name comes in the same answer, in memory: see `annotation` of what is returned. Not together with `range`. An
+   * object without it is an `ObjectNotFoundError`.
+   */
+  readonly annotation?: string
   /** Fail with 503 rather than wait for slow storage. */
   readonly nowait?: boolean
   /** Make HCP compute a missing ETag. */
@@ -34,6 +43,7 @@ const knownGet = known(
   ...conditionOptions,
   'version',
   'range',
+  'annotation',
   'nowait',
   'forceEtag',
   'verifyHash',
@@ -50,6 +60,7 @@ export async function getObject(
   const { range, verifyHash = true, resumes = 5, onProgress } = options
   let params: Record<string, string | undefined> | undefined
   let headers: Record<string, string> | undefined
+  let whole: Record<string, string> | undefined
   if (options !== noOptions) {
     checkOptions('get', options, knownGet)
     checkBoolean('verifyHash', verifyHash)
@@ -62,10 +73,21 @@ export async function getObject(
     }
     headers = conditionHeaders(options)
     if (range !== undefined) headers['Range'] = rangeHeader(range)
+    if (options.annotation !== undefined) {
+      if (range !== undefined) throw new TypeError('annotation and range cannot be asked for in one request')
+      whole = { type: 'whole-object', annotation: checkAnnotationName(options.annotation) }
+      // What is small comes first, so that the rest can stream.
+      headers['X-HCP-CustomMetadataFirst'] = 'true'
+    }
   }
-  const response = await requests.send('GET', path, options, { params, headers, verifyHash: false })
+  const response = await requests.send('GET', path, options, {
+    params: whole === undefined ? params : { ...params, ...whole },
+    headers,
+    verifyHash: false,
+  })
   try {
     checkIsObject(response)
+    const annotation = whole && (await readAnnotation(response, whole['annotation'] as string))
     return new ObjectReader(response, {
       requests,
       path,
@@ -75,11 +97,40 @@ export async function getObject(
       verifyHash: verifyHash && range === undefined,
       resumes,
       onProgress,
+      annotation,
     })
   } catch (error) {
     await response.dump()
     throw error
   }
+}
+
+/** Takes the annotation off the beginning of an answer that has the object's data after it. */
+async function readAnnotation(response: HcpResponse, name: string): Promise<Uint8Array> {
+  const { size, annotations } = objectMetadata(response)
+  const total = response.header('content-length')
+  // Where the answer does not say how long it is, the object's metadata say how long the annotation is.
+  const length =
+    total === undefined ? annotations.find((each) => each.name === name)?.size : Number(total) - size
+  const first = response.header('x-hcp-custommetadatafirst') === 'true'
+  if (!first || length === undefined || !(length >= 0)) {
+    throw new HcpProtocolError(
+      describe(response, 'the answer does not say where the annotation ends and the data begin'),
+      factsOf(response),
+    )
+  }
+  const pieces: Uint8Array[] = []
+  for (let left = length; left > 0;) {
+    const piece = await response.read(left)
+    if (piece.length === 0) {
+      const received = length - left
+      const message = describe(response, `the annotation ended after ${received} of ${length} bytes`)
+      throw new HcpTruncatedError(message, length, received, factsOf(response))
+    }
+    left -= piece.length
+    pieces.push(piece)
+  }
+  return Buffer.concat(pieces)
 }
 
 function rangeHeader(range: unknown): string {

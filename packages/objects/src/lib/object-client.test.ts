@@ -108,6 +108,18 @@ test('a client closes the connection that it made, and leaves alone one that it 
   await expect(own.head('/rest/x')).rejects.toMatchObject({ code: 'HCP_CLOSED' })
 })
 
+test('requests in the loop of a listing never wait for the listing, however few sockets there are', async () => {
+  await hcp.seed({ namespace: 'n1.m', directory: 'many', count: 5_000, size: 1 })
+  const one = new ObjectClient(targetOf(hcp), { ...quick, connections: 1 })
+  let seen = 0
+  for await (const entry of one.list('/rest/many')) {
+    if (seen++ % 1_000 === 0) expect((await one.head(entry.path)).size).toBe(1)
+  }
+  expect(seen).toBe(5_000)
+  await one.close()
+  await expect(one.list('/rest/many').next()).rejects.toMatchObject({ code: 'HCP_CLOSED' })
+})
+
 test('what is no target, and options for a connection that exists, are refused', async () => {
   expect(() => new ObjectClient('n1.m.hcp1.test' as never)).toThrow(/Target or a Connection/)
   const connection = new Connection(targetOf(hcp))

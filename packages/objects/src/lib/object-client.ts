@@ -34,6 +34,9 @@ import { uploadTree, type UploadTreeOptions } from './upload-tree.ts'
 import { listVersions, type VersionListOptions } from './version-listing.ts'
 import { walk, type WalkOptions } from './walk.ts'
 
+/** At a time, of one client; further ones wait. */
+const mostListings = 64
+
 /**
  * Objects in one namespace. Paths are those of the wire, `/rest/folder/name`, as text; every method takes a `signal`.
  *
@@ -48,7 +51,9 @@ import { walk, type WalkOptions } from './walk.ts'
 export class ObjectClient implements AsyncDisposable {
   readonly connection: Connection
   readonly #owned: boolean
+  readonly #options: ConnectionOptions | undefined
   readonly #requests: ObjectRequests
+  #listings: ObjectRequests | undefined
 
   /**
    * @param target Where the namespace is: the client makes a connection and closes it. Or a connection, which stays the caller's.
@@ -62,7 +67,20 @@ export class ObjectClient implements AsyncDisposable {
     else if (options !== undefined)
       throw new TypeError('ObjectClient: options are for a connection of its own: give a Target with them')
     else this.connection = target
+    this.#options = options
     this.#requests = new ObjectRequests(this.connection)
+  }
+
+  /**
+   * A listing holds its socket for as long as its reader takes. On the sockets of the other requests it could make them wait for it, and
+   * it for the reader, who waits for them: so it has a connection of its own, where the client makes the connections.
+   */
+  get #forListings(): ObjectRequests {
+    if (!this.#owned || this.connection.closed) return this.#requests
+    this.#listings ??= new ObjectRequests(
+      new Connection(this.connection.target, { ...this.#options, connections: mostListings }),
+    )
+    return this.#listings
   }
 
   /**
@@ -119,24 +137,24 @@ export class ObjectClient implements AsyncDisposable {
   }
 
   /**
-   * What a directory has, one by one as the listing comes in, a million entries or more. Holds a connection until its end, or until
-   * the loop is left.
+   * What a directory has, one by one as the listing comes in, a million entries or more. Holds a socket until its end, or until the loop
+   * is left: one beside those of other requests, unless the client was given a connection.
    */
   list(path: string, options?: ListOptions): AsyncGenerator<DirectoryEntry, void> {
-    return listDirectory(this.#requests, path, options)
+    return listDirectory(this.#forListings, path, options)
   }
 
   /** The versions of an object, one by one. @throws {HcpResponseError} 400 where versioning is off. */
   versions(path: string, options?: VersionListOptions): AsyncGenerator<VersionEntry, void> {
-    return listVersions(this.#requests, path, options)
+    return listVersions(this.#forListings, path, options)
   }
 
   /**
-   * All that is below a directory, its directories listed side by side. Each of those listings holds a connection, so keep
-   * `concurrency` (default 4) below the `connections` (default 8) where the loop sends requests itself.
+   * All that is below a directory, its directories listed side by side: `concurrency` (default 4) of them. Each holds a socket as `list`
+   * does. On a connection that was given, keep that below its `connections` where the loop sends requests itself.
    */
   walk(path: string, options?: WalkOptions): AsyncGenerator<DirectoryEntry, void> {
-    return walk(this.#requests, path, options)
+    return walk(this.#forListings, path, options)
   }
 
   /** Makes a directory and those above it. @returns Whether it was made now: false only with `existing: 'ok'`. */
@@ -236,7 +254,7 @@ export class ObjectClient implements AsyncDisposable {
 
   /** Closes the connection if the client made it. */
   async close(): Promise<void> {
-    if (this.#owned) await this.connection.close()
+    if (this.#owned) await Promise.all([this.connection.close(), this.#listings?.connection.close()])
   }
 
   [Symbol.asyncDispose](): Promise<void> {

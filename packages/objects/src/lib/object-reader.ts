@@ -35,6 +35,8 @@ export interface Reading {
   readonly verifyHash: boolean
   readonly resumes: number
   readonly onProgress: OnProgress | undefined
+  /** Was read off the answer before the content. */
+  readonly annotation: Uint8Array | undefined
 }
 
 /** The content that an answer brings, by its head. */
@@ -79,6 +81,11 @@ export class ObjectReader implements AsyncIterable<Uint8Array>, AsyncDisposable 
     return this.#metadata
   }
 
+  /** The annotation that was asked for together with the object. */
+  get annotation(): Uint8Array | undefined {
+    return this.#reading.annotation
+  }
+
   /** True once the whole content has been read and has the hash that HCP reports. Objects stored in parts have none to compare with. */
   get verified(): boolean {
     return this.#verified
@@ -112,8 +119,8 @@ export class ObjectReader implements AsyncIterable<Uint8Array>, AsyncDisposable 
 
   async #allBytes(): Promise<Uint8Array> {
     const first = this.#first
-    const { onProgress, resumes } = this.#reading
-    if (this.size > small || onProgress !== undefined) return this.#collect(first)
+    const { onProgress, resumes, annotation } = this.#reading
+    if (this.size > small || onProgress !== undefined || annotation !== undefined) return this.#collect(first)
     try {
       const content = await first.bytes()
       if (content.byteLength !== this.size) throw this.#truncated(first, content.byteLength)
