@@ -294,6 +294,16 @@ test('a copy to a name that is being written has to wait', async () => {
   expect((await wire.answer()).status).toBe(201)
 })
 
+test('a copy goes on though its client has gone', async () => {
+  const path = await store('x'.repeat(1_000_000))
+  const target = free()
+  using wire = await Wire.to(hcp)
+  wire.send({ method: 'PUT', path: `/rest/${target}`, headers: { 'X-HCP-CopySource': `n1.m/${path}` } })
+  wire.socket.end()
+  wire.socket.destroySoon()
+  await expect.poll(() => statusOf(hcp, { method: 'HEAD', path: `/rest/${target}` })).toBe(200)
+})
+
 test('a copy and its source live and die apart, through a new start too', async () => {
   const data = await mkdtemp(join(tmpdir(), 'hcp-emulator-test-'))
   const large = Buffer.alloc(700_000, 'large ')

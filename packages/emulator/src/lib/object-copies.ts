@@ -7,7 +7,7 @@ import { BlobError } from './blob-store.ts'
 import { checkConditions } from './conditions.ts'
 import { putDirectory } from './directories.ts'
 import type { Annotation, Namespace, Version } from './namespace.ts'
-import { leftBehind, newVersion, readWriteSettings, store, storeVersion } from './object-writes.ts'
+import { leftBehind, readWriteSettings, store, storeVersion } from './object-writes.ts'
 import { openBlobs } from './open-blobs.ts'
 import { Refusal } from './refusal.ts'
 import { checkPath, encodeBytes, decodeBytes, parseTarget } from './request-target.ts'
@@ -34,9 +34,9 @@ export async function copyObject(exchange: Exchange): Promise<Answer> {
   const settings = readWriteSettings(exchange, arrived)
   const annotations = all ? found.annotations : []
   const size = annotations.reduce((sum, { blob }) => sum + blob.size, found.data.size)
-  return storeVersion(exchange, arrived, size, async (id, before, written) => {
-    // System metadata is the target's, as for a name that is free: nothing comes from a version before.
-    const parent = system.choices.copiedVersion === 'inherits' ? before : undefined
+  // System metadata is the target's, as for a name that is free.
+  const inherits = system.choices.copiedVersion === 'inherits'
+  return storeVersion(exchange, { arrived, announced: size, settings, inherits }, async (written) => {
     const streams = openAll(exchange, found, annotations)
     try {
       const data = await store(exchange, streams.shift()!, written)
@@ -44,11 +44,10 @@ export async function copyObject(exchange: Exchange): Promise<Answer> {
       for (const { name, change } of annotations) {
         const blob = await store(exchange, streams.shift()!, written)
         const refused = await checkAnnotation(exchange, name, blob)
-        if (refused !== undefined)
-          return { version: await leftBehind(exchange, id, parent, settings, written), refused }
+        if (refused !== undefined) return await leftBehind(exchange, written, refused)
         copied.push({ name, blob, change })
       }
-      return { version: newVersion(exchange, id, parent, settings, data, copied) }
+      return { data, annotations: copied }
     } finally {
       for (const stream of streams) stream.destroy()
     }

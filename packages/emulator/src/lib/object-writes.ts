@@ -29,22 +29,18 @@ export async function putObject(exchange: Exchange, whole: boolean): Promise<Ans
   const name = whole ? annotationName(target.query) : ''
   const dataSize = whole ? wholeObjectSize(exchange) : undefined
   const settings = readWriteSettings(exchange, arrived)
-  return storeVersion(exchange, arrived, body.announced ?? 0, async (id, before, written, room) => {
+  const announced = body.announced ?? 0
+  return storeVersion(exchange, { arrived, announced, settings, inherits: true }, async (written, room) => {
     const sized = !gzip && body.announced !== undefined
     const source = sized ? body : limited(gzip ? gunzipped(body) : body, room)
-    if (dataSize === undefined) {
-      const data = await store(exchange, source, written)
-      return { version: newVersion(exchange, id, before, settings, data, []) }
-    }
+    if (dataSize === undefined) return { data: await store(exchange, source, written), annotations: [] }
     const parts = splitAt(source, dataSize)
     const data = await store(exchange, parts.first, written)
     if (data.size < dataSize) throw new Refusal(400, 'X-HCP-Size is larger than the content.')
     const blob = await store(exchange, limited(parts.rest, maximumAnnotationSize), written)
     const refused = await checkAnnotation(exchange, name, blob)
-    if (refused !== undefined)
-      return { version: await leftBehind(exchange, id, before, settings, written), refused }
-    const annotation = { name, blob, change: seconds(arrived) }
-    return { version: newVersion(exchange, id, before, settings, data, [annotation]) }
+    if (refused !== undefined) return leftBehind(exchange, written, refused)
+    return { data, annotations: [{ name, blob, change: seconds(arrived) }] }
   })
 }
 
@@ -56,22 +52,33 @@ export function readWriteSettings(exchange: Exchange, arrived: number): Settings
   return { ...settings, acl: predefinedAcl(exchange) }
 }
 
+/** What a version is made of. */
+export interface Made {
+  readonly data: Blob
+  readonly annotations: readonly Annotation[]
+  /** Goes out when the version is stored, which is an empty one that may be replaced. */
+  readonly refused?: Refusal
+}
+
+export interface Storing {
+  /** Epoch milliseconds. */
+  readonly arrived: number
+  /** Bytes that are known to come. */
+  readonly announced: number
+  readonly settings: Settings
+  /** What the request does not say comes from the version before, and not from the namespace. */
+  readonly inherits: boolean
+}
+
 /**
- * Stores what `make` builds under the request's path: as a new object, as a new version, or not at all.
+ * Stores a version under the request's path: as a new object, as a new version, or not at all.
  *
- * @param make Gets the new version's id, the version before it, a list for what it stores, and the bytes there is room
- *   for. A refusal that it returns goes out after the version is stored.
+ * @param make Stores what it is made of, and lists that in `written`; `room` is the bytes that there is room for.
  */
 export async function storeVersion(
   exchange: Exchange,
-  arrived: number,
-  announced: number,
-  make: (
-    id: number,
-    before: Version | undefined,
-    written: Blob[],
-    room: number,
-  ) => Promise<{ version: Version; refused?: Refusal }>,
+  { arrived, announced, settings, inherits }: Storing,
+  make: (written: Blob[], room: number) => Promise<Made>,
 ): Promise<Answer> {
   const { namespace, target, headers, system } = exchange
   const { path } = target
@@ -88,26 +95,34 @@ export async function storeVersion(
   const release = namespace.reserve(path, id)
   const written: Blob[] = []
   try {
-    const { version, refused } = await make(id, before, written, room)
+    const made = await make(written, room)
     // Others may have been faster with a directory, or with this very name, since the first look.
     const now = checkName(namespace, path)
     checkOverwrite(namespace, now, arrived)
+    const parent = inherits ? versionBefore(namespace, path, id) : undefined
+    const version = newVersion(exchange, id, parent, settings, made)
     checkQuota(namespace, version)
     const replaces = now !== undefined && !namespace.settings.versioning
     const used = new Set([version.data.id, ...version.annotations.map(({ blob }) => blob.id)])
     await system.commit(namespace, { op: replaces ? 'replace' : 'put', path, version })
     for (const blob of written.splice(0)) if (!used.has(blob.id)) void system.blobs.delete(blob)
     // A list is that of all versions.
-    const { acl } = version
-    if (now !== undefined && !replaces && acl !== undefined && acl !== now.acl)
+    if (settings.acl !== undefined && now !== undefined && !replaces)
       await system.commit(namespace, updateOf(namespace, path, { ...version, acl: now.acl }, version))
-    if (refused !== undefined) throw refused
+    if (made.refused !== undefined) throw made.refused
     return created(exchange, version)
   } finally {
     release()
     // What is still listed here belongs to no version.
     for (const blob of written) void system.blobs.delete(blob)
   }
+}
+
+/** As it is now: it may have been changed since the request came. */
+function versionBefore(namespace: Namespace, path: string, id: number): Version | undefined {
+  const entry = namespace.find(path)
+  const found = entry?.kind === 'object' ? entry.versions.findLast((version) => version.id < id) : undefined
+  return found?.marker || found?.leftBehind ? undefined : found
 }
 
 function created({ system, target }: Exchange, version: Version): Answer {
@@ -188,15 +203,8 @@ export async function store(
 }
 
 /** The empty object that is left where an annotation was refused. */
-export async function leftBehind(
-  exchange: Exchange,
-  id: number,
-  before: Version | undefined,
-  settings: Settings,
-  written: Blob[],
-): Promise<Version> {
-  const empty = await store(exchange, Readable.from([]), written)
-  return { ...newVersion(exchange, id, before, settings, empty, []), leftBehind: true }
+export async function leftBehind(exchange: Exchange, written: Blob[], refused: Refusal): Promise<Made> {
+  return { data: await store(exchange, Readable.from([]), written), annotations: [], refused }
 }
 
 /** A stream's first bytes and the others, to be read one after the other. */
@@ -223,18 +231,16 @@ function splitAt(
   return { first: first(), rest: rest() }
 }
 
-export function newVersion(
+function newVersion(
   exchange: Exchange,
   id: number,
-  before: Version | undefined,
+  parent: Version | undefined,
   settings: Settings,
-  data: Blob,
-  annotations: readonly Annotation[],
+  { data, annotations, refused }: Made,
 ): Version {
   const { namespace, system, caller, target, headers } = exchange
   const now = system.now()
   const defaults = namespace.settings
-  const parent = before?.leftBehind ? undefined : before
   const retention =
     settings.retention ??
     (parent === undefined ? defaultRetention(defaults, now) : inheritedRetention(parent, defaults, now))
@@ -263,6 +269,7 @@ export function newVersion(
     contentType: type !== undefined && system.choices.contentTypeFromPut ? type : contentTypeOf(target.path),
     annotations: [...kept, ...annotations],
     ...(acl === undefined ? {} : { acl }),
+    ...(refused === undefined ? {} : { leftBehind: true as const }),
   }
 }
 

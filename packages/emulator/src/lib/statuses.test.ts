@@ -820,6 +820,27 @@ describe('while an object is being written', () => {
     expect(await during(host, request, versions)).toBe(status)
   })
 
+  test('what the version before is given meanwhile, the next one has', async () => {
+    const path = `/rest/busy/${++counter}`
+    const send = (method: string, query: string, body: string): Promise<number> =>
+      statusOf(hcp, { method, path: path + query, host: two, body })
+    expect(await send('PUT', '', 'old')).toBe(201)
+    expect(await send('PUT', annotation, '<old/>')).toBe(201)
+    using wire = await Wire.to(hcp)
+    const bytes = requestBytes({ method: 'PUT', path, host: two, body: 'new' })
+    wire.socket.write(bytes.subarray(0, -1))
+    await expect.poll(() => send('DELETE', '', '')).toBe(409)
+    expect(await send('PUT', annotation, '<new/>')).toBe(201)
+    expect(await send('PUT', '?type=acl', grant)).toBe(201)
+    expect(await send('POST', '', 'index=false')).toBe(200)
+    wire.socket.write(bytes.subarray(-1))
+    expect((await wire.answer()).status).toBe(201)
+    expect((await ask(hcp, { path: path + annotation, host: two })).text).toBe('<new/>')
+    const { headers, text } = await ask(hcp, { path, host: two })
+    expect(text).toBe('new')
+    expect(headers).toMatchObject({ 'x-hcp-acl': 'true', 'x-hcp-index': 'false' })
+  })
+
   test('its directory cannot be deleted', async () => {
     expect(await statusOf(hcp, { method: 'PUT', path: '/rest/alone?type=directory' })).toBe(201)
     using wire = await Wire.to(hcp)
