@@ -4,6 +4,7 @@ export {
   checkInteger,
   checkMilliseconds,
   checkOptions,
+  checkSignal,
   checkString,
   longestTime,
 } from './lib/arguments.ts'

@@ -26,6 +26,12 @@ export function checkBoolean(name: string, value: unknown): boolean {
   return value
 }
 
+export function checkSignal(value: unknown): AbortSignal | undefined {
+  if (value !== undefined && !(value instanceof AbortSignal))
+    throw new TypeError('signal must be an AbortSignal')
+  return value
+}
+
 /** A whole number within bounds, both included. */
 export function checkInteger(name: string, value: unknown, minimum: number, maximum: number): number {
   if (typeof value !== 'number') throw new TypeError(`${name} must be a number, not ${describe(value)}`)

@@ -1,5 +1,5 @@
 import { validateHeaderName, validateHeaderValue } from 'node:http'
-import { checkBoolean, checkMilliseconds, checkOptions, checkString } from './arguments.ts'
+import { checkBoolean, checkMilliseconds, checkOptions, checkSignal, checkString } from './arguments.ts'
 import { type BodySource, bodySource } from './body.ts'
 import { Call } from './call.ts'
 import type { CheckedOptions } from './connection-options.ts'
@@ -111,8 +111,7 @@ export function requestPlan(
   if (headersTimeout !== undefined) checkMilliseconds('headersTimeout', headersTimeout)
   if (bodyTimeout !== undefined) checkMilliseconds('bodyTimeout', bodyTimeout)
   if (deadline !== undefined) checkMilliseconds('deadline', deadline)
-  if (signal !== undefined && !(signal instanceof AbortSignal))
-    throw new TypeError('signal must be an AbortSignal')
+  checkSignal(signal)
   const source = bodySource(body, options.size)
   if (body instanceof URLSearchParams) headers['content-type'] ??= 'application/x-www-form-urlencoded'
   const retry = options.retry === undefined ? defaults.retry : new RetryPolicy(options.retry, defaults.retry)

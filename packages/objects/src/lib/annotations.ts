@@ -1,5 +1,11 @@
 import type { HcpResponse } from '@hcp/connection'
-import { checkInteger, checkOptions, type ContentHash, namedHashes } from '@hcp/connection/support'
+import {
+  checkInteger,
+  checkOptions,
+  checkSignal,
+  type ContentHash,
+  namedHashes,
+} from '@hcp/connection/support'
 import { checkAnnotationName } from './annotation-name.ts'
 import { AnnotationReader } from './annotation-reader.ts'
 import { checkIsDocument } from './directory-listing.ts'
@@ -224,6 +230,7 @@ export async function putAnnotations(
   checkOptions('putAnnotations', options, knownWriteAll)
   const { concurrency = 4, signal } = options
   checkInteger('concurrency', concurrency, 1, most)
+  checkSignal(signal)
   if (typeof annotations !== 'object' || annotations === null || Symbol.iterator in annotations)
     throw new TypeError('annotations must be an object of names and contents')
   const waiting = Object.entries(annotations)

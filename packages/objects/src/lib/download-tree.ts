@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { mkdir, rm, rmdir, stat, utimes } from 'node:fs/promises'
 import { dirname, join, resolve, sep } from 'node:path'
-import { checkBoolean, checkOptions, checkString, requestPath } from '@hcp/connection/support'
+import { checkBoolean, checkOptions, checkSignal, checkString, requestPath } from '@hcp/connection/support'
 import { fetchInto, fetchWhole, partJournal } from './download.ts'
 import { lockFile } from './file-lock.ts'
 import { Journal } from './journal.ts'
@@ -73,7 +73,7 @@ export async function downloadTree(
   checkBoolean('overwrite', overwrite)
   if (modified !== 'ingest' && modified !== 'change' && modified !== 'now')
     throw new RangeError('modified must be "ingest", "change" or "now"')
-  signal?.throwIfAborted()
+  checkSignal(signal)?.throwIfAborted()
 
   await onDisk(base, 'make', mkdir(base, { recursive: true }))
   const work = join(base, workFolder)

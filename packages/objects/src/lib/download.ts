@@ -6,6 +6,7 @@ import {
   checkBoolean,
   checkInteger,
   checkOptions,
+  checkSignal,
   checkString,
   type ContentHash,
   requestPath,
@@ -101,7 +102,7 @@ export async function download(
   if (resume !== undefined) checkBoolean('resume', resume)
   checkProgress(options.onProgress)
   requestPath(path, checkBoolean('encoded', options.encoded ?? false))
-  signal?.throwIfAborted()
+  checkSignal(signal)?.throwIfAborted()
 
   await checkTarget(target, overwrite)
   const part = partOf(target)

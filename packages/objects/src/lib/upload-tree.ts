@@ -5,6 +5,7 @@ import {
   bodyHash,
   checkBoolean,
   checkOptions,
+  checkSignal,
   checkString,
   requestPath,
   RetryPolicy,
@@ -134,7 +135,7 @@ export async function uploadTree(
     throw new TypeError(
       'name needs a journal: without one, a second run would give new names and store all again',
     )
-  signal?.throwIfAborted()
+  checkSignal(signal)?.throwIfAborted()
 
   const entries = new Map<string, Entry>()
   const subject = {

@@ -1,4 +1,4 @@
-import { checkInteger, checkOptions } from '@hcp/connection/support'
+import { checkInteger, checkOptions, checkSignal } from '@hcp/connection/support'
 import { checkListOptions, type ListOptions, listOptions, listPieces } from './directory-listing.ts'
 import { ObjectNotFoundError } from './errors.ts'
 import { type DirectoryEntry, type Place, placeOf, type SubdirectoryEntry } from './listing-entry.ts'
@@ -45,8 +45,7 @@ export function walk(
   if (maxDepth !== undefined) checkInteger('maxDepth', maxDepth, 1, Number.MAX_SAFE_INTEGER)
   if (into !== undefined && typeof into !== 'function')
     throw new TypeError(`into must be a function, not ${typeof into}`)
-  if (options.signal !== undefined && !(options.signal instanceof AbortSignal))
-    throw new TypeError('signal must be an AbortSignal')
+  checkSignal(options.signal)
   return entriesOf(new Walk(requests, options, concurrency), placeOf(path, options.encoded), options.signal)
 }
 
