@@ -55,6 +55,14 @@ test('a list is stored, read, replaced and deleted', async () => {
   await deleteAcl(requests, '/rest/a')
 })
 
+test('a predefined list comes with the object', async () => {
+  await objects.put('/rest/public', 'x', { acl: 'all_read' })
+  await objects.put('/rest/shared', 'x', { acl: 'auth_read' })
+  expect(await objects.acl('/rest/public')).toEqual([{ grantee: allUsers, permissions: ['READ'] }])
+  expect(await objects.acl('/rest/shared')).toEqual([{ grantee: authenticated, permissions: ['READ'] }])
+  expect((await objects.head('/rest/public')).hasAcl).toBe(true)
+})
+
 test('no object, no list; no ACLs in the namespace, an error that says so', async () => {
   for (const method of [hasAcl, getAcl, deleteAcl]) {
     await expect(method(requests, '/rest/nothing')).rejects.toThrow(ObjectNotFoundError)
