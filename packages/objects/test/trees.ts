@@ -32,13 +32,16 @@ export async function writeTree(
   }
 }
 
-/** Every file below a folder by its name, with the hash of its content. */
-export async function treeOf(folder: string): Promise<Map<string, string>> {
+/** Every file below a folder by its name, with the hash of its content. @param which Only these. */
+export async function treeOf(
+  folder: string,
+  which: (name: string) => boolean = () => true,
+): Promise<Map<string, string>> {
   const found = new Map<string, string>()
   for (const entry of await readdir(folder, { recursive: true, withFileTypes: true })) {
-    if (!entry.isFile()) continue
     const path = join(entry.parentPath, entry.name)
-    found.set(path.slice(folder.length + 1), sha256(await readFile(path)))
+    const name = path.slice(folder.length + 1)
+    if (entry.isFile() && which(name)) found.set(name, sha256(await readFile(path)))
   }
   return new Map([...found].toSorted(([a], [b]) => (a < b ? -1 : 1)))
 }

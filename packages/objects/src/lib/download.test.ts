@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, open, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { link, mkdir, mkdtemp, open, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { HcpHashError, HcpResponseError } from '@hcp/connection'
@@ -281,6 +281,23 @@ describe('nothing but the object ever has the name', () => {
     expect(await readFile(file, 'utf8')).toBe('mine')
     await download(plain, path, file, options)
     expect((await readFile(file)).equals(content)).toBe(true)
+  })
+
+  test('a process killed just before it would have removed the temporary name does no harm', async () => {
+    // Both are names of one file then.
+    for (const length of [partSize, size]) {
+      const name = `${file}-${length}`
+      await writeFile(name, 'whole')
+      await link(name, `${name}.hcp-part`)
+      await plain.put(path + length, content.subarray(0, length))
+      const copy = join(folder, 'copy')
+      await link(name, copy)
+      await download(plain, path + length, name, { partSize, overwrite: true })
+      expect(await readFile(copy, 'utf8')).toBe('whole')
+      expect((await readFile(name)).equals(content.subarray(0, length))).toBe(true)
+      await rm(copy)
+    }
+    expect((await readdir(folder)).filter((name) => name.includes('hcp-part'))).toEqual([])
   })
 
   test('two calls do not fetch into one file', async () => {

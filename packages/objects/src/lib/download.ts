@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { open, rm } from 'node:fs/promises'
+import { type FileHandle, open, rm } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
 import { HcpHashError, HcpProtocolError } from '@hcp/connection'
 import {
@@ -216,7 +216,7 @@ export async function fetchWhole(
 }
 
 async function write(reader: ObjectReader, part: string): Promise<void> {
-  const handle = await onDisk(part, 'write', open(part, 'w'))
+  const handle = await onDisk(part, 'write', createAnew(part))
   try {
     let at = 0
     for await (const chunk of reader) {
@@ -226,6 +226,12 @@ async function write(reader: ObjectReader, part: string): Promise<void> {
   } finally {
     await handle.close()
   }
+}
+
+/** Of a process that was killed at the wrong moment the old one can still be a second name of a finished file. */
+async function createAnew(file: string): Promise<FileHandle> {
+  await rm(file, { force: true })
+  return open(file, 'wx')
 }
 
 async function syncFile(file: string): Promise<void> {
@@ -253,7 +259,7 @@ async function fetchParts(fetching: Fetching): Promise<number> {
   const { size } = metadata
   const count = Math.ceil(size / partSize)
   const { journal, done } = await openParts(fetching, count)
-  const handle = await onDisk(part, 'write', open(part, done.size > 0 ? 'r+' : 'w'))
+  const handle = await onDisk(part, 'write', done.size > 0 ? open(part, 'r+') : createAnew(part))
   const lengthOf = (number: number): number => Math.min(partSize, size - number * partSize)
   let resumed = 0
   for (const number of done) resumed += lengthOf(number)

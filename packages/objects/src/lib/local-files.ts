@@ -153,7 +153,11 @@ export async function writeAt(
  * @throws {LocalFileError} `exists` if there is one already and it must not be replaced.
  */
 export async function moveIntoPlace(from: string, to: string, overwrite: boolean): Promise<void> {
-  if (overwrite) return onDisk(to, 'write', rename(from, to))
+  if (overwrite) {
+    await onDisk(to, 'write', rename(from, to))
+    // A rename does nothing if both are names of one file, as after a process that was killed below.
+    return onDisk(from, 'remove', rm(from, { force: true }))
+  }
   try {
     // Unlike a rename, a link never replaces anything.
     await link(from, to)
