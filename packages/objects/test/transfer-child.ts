@@ -62,7 +62,8 @@ try {
                 }
               : {}),
           })
-  process.stdout.write(`${JSON.stringify({ result }, asText)}\n`)
+  const peak = process.resourceUsage().maxRSS * 1024
+  process.stdout.write(`${JSON.stringify({ result, peak }, asText)}\n`)
 } catch (error) {
   process.stdout.write(`${JSON.stringify({ error }, asText)}\n`)
 }

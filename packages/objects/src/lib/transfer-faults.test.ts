@@ -32,7 +32,7 @@ const files = sizes()
 const names = Object.keys(files)
 
 const pace = full ? 16_000_000 : 2_000_000
-const cells: readonly Fault[] = [
+const kinds: readonly Fault[] = [
   { kind: 'refuse', when: 'connect' },
   ...(['hang', 'reset', 'truncate', 'garbage', 'delay'] as const).flatMap((kind) =>
     (['connect', 'beforeHead', 'afterHead', 'body'] as const).map((when) => ({ kind, when })),
@@ -41,7 +41,8 @@ const cells: readonly Fault[] = [
   { kind: 'status', when: 'beforeHead', status: 500 },
   { kind: 'status', when: 'body', status: 503 },
   { kind: 'throttle', when: 'body', bytesPerSecond: pace },
-].map((fault) => ({
+]
+const cells: readonly Fault[] = kinds.map((fault) => ({
   ...fault,
   ...(fault.kind === 'delay' ? { ms: 30 } : {}),
   ...(fault.when === 'body' && fault.kind !== 'throttle' ? { afterBytes: 700 } : {}),

@@ -27,7 +27,8 @@ export type Listed =
 const ahead = 4
 /** Entries of a directory that are kept in memory; the rest goes to the disk. */
 const kept = 1_000
-const retry = new RetryPolicy({})
+/** Of one directory: better than to leave out all that is below it. */
+const retry = new RetryPolicy({ attempts: 8, maxDelay: 5_000 })
 
 /**
  * Lists a tree. Each directory is read to its end before its entries are given: so a listing that breaks off is read anew, none holds

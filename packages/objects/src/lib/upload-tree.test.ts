@@ -1,5 +1,16 @@
 import { utimesSync } from 'node:fs'
-import { appendFile, chmod, mkdir, mkdtemp, readFile, rm, symlink, utimes, writeFile } from 'node:fs/promises'
+import {
+  appendFile,
+  chmod,
+  mkdir,
+  mkdtemp,
+  readFile,
+  rm,
+  symlink,
+  truncate,
+  utimes,
+  writeFile,
+} from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { HcpHashError, HcpResponseError } from '@hcp/connection'
@@ -217,6 +228,13 @@ describe('what is there already', () => {
     await writeTree(tree, { a: 10 })
     hcp.addFault({ kind: 'status', status: 409, method: 'PUT', count: 2 })
     expect(counts(await uploadTree(versioned, tree, path))).toEqual({ ...none, files: 1, stored: 1 })
+  })
+
+  test('a conflict that could not be looked into is looked into again', async () => {
+    await writeTree(tree, { a: 10 })
+    await versioned.put(`${path}/a`, contentFor('a', 10))
+    hcp.addFault({ kind: 'status', status: 500, method: 'HEAD', count: 5 })
+    expect(counts(await uploadTree(versioned, tree, path))).toEqual({ ...none, files: 1, identical: 1 })
   })
 
   test('a file that changed since the journal was written is sent again, by the same rule', async () => {
@@ -483,6 +501,21 @@ describe('bounds', () => {
     })
     await wide.close()
     expect(most).toBe(3)
+  })
+
+  test('memory does not grow with the files', async () => {
+    for (const name of ['a', 'b']) {
+      await writeFile(join(tree, name), '')
+      await truncate(join(tree, name), 100_000_000)
+    }
+    const work = { kind: 'upload', namespace: 'n2', local: tree, path }
+    const said = await transferInChild(hcp, work)
+    expect(said).toMatchObject({ result: { stored: 2, failed: [] } })
+    expect(said?.['peak']).toBeLessThan(250_000_000)
+    const down = { ...work, kind: 'download', local: join(folder, 'down') }
+    const fetched = await transferInChild(hcp, down)
+    expect(fetched).toMatchObject({ result: { stored: 2, failed: [] } })
+    expect(fetched?.['peak']).toBeLessThan(250_000_000)
   })
 
   test('progress is told from nothing to all', async () => {

@@ -1,6 +1,6 @@
 import { join, resolve } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
-import { type Body, HcpBodyError } from '@hcp/connection'
+import { type Body, HcpBodyError, HcpError } from '@hcp/connection'
 import {
   bodyHash,
   checkBoolean,
@@ -11,7 +11,7 @@ import {
   RetryPolicy,
 } from '@hcp/connection/support'
 import type { Conditions } from './conditions.ts'
-import { ObjectConditionError, ObjectConflictError, ObjectNotFoundError, responseError } from './errors.ts'
+import { ObjectConditionError, ObjectConflictError, ObjectNotFoundError } from './errors.ts'
 import { Journal } from './journal.ts'
 import {
   comparableHash,
@@ -309,7 +309,8 @@ class Upload {
         if (error instanceof ObjectConflictError) {
           if (error.conflict === 'identical') return 'identical'
           const mayReplace = existing === 'version' && condition.ifNoneMatch !== undefined
-          if (error.conflict === 'busy') await pause(whileBusy.delay(attempt), undefined, { signal })
+          if (error.conflict === 'busy' || mayTellLater(error))
+            await pause(whileBusy.delay(attempt), undefined, { signal })
           else if (error.conflict === 'different' && mayReplace && error.existing !== undefined)
             condition = replacing(error.existing)
           else throw error
@@ -335,13 +336,7 @@ class Upload {
     const { client, root, tally } = this.#parts
     const path = `${root}/${encodeName(name)}`.replace(/\/$/, '')
     try {
-      const request = { params: { type: 'directory' }, encoded: true, signal }
-      const response = await client.connection.put(path, null, request)
-      await response.dump()
-      if (response.ok) return
-      const there = response.status === 409 && (await client.connection.head(path, { encoded: true, signal }))
-      if (there && there.header('x-hcp-type') === 'directory') return
-      throw responseError(response)
+      await client.makeDirectory(path, { existing: 'ok', encoded: true, signal })
     } catch (error) {
       signal.throwIfAborted()
       tally.fail(name, decodeURIComponent(path), error)
@@ -363,6 +358,10 @@ const toUpload = ({ name, size, modified }: LocalFile): FileToUpload => ({
   size,
   modified: new Date(modified),
 })
+
+/** There is an object, and the look at it failed in a way that another may not. */
+const mayTellLater = ({ conflict, cause }: ObjectConflictError): boolean =>
+  conflict === 'unknown' && HcpError.isInstance(cause) && cause.retryable
 
 /** Only as a version after this very one. */
 const replacing = ({ etag }: ObjectMetadata): Conditions => (etag === undefined ? {} : { ifMatch: etag })
