@@ -162,25 +162,17 @@ export async function fetchInto(
     return fetched
   }
   const fetching: Fetching = { client, path, part, options, metadata, partSize }
-  let fetched = await fetchParts(fetching)
-  try {
-    const hash = await verifyContent(part, metadata, options.signal)
-    return { metadata, hash, resumedBytes: fetched }
-  } catch (error) {
-    if (!(error instanceof HcpHashError)) throw error
-  }
-  // Damaged on the way or on this disk: once more from the beginning.
-  await removeParts(part)
-  fetched = await fetchParts(fetching)
-  try {
-    return {
-      metadata,
-      hash: await verifyContent(part, metadata, options.signal),
-      resumedBytes: fetched,
+  for (let anew = false; ; anew = true) {
+    const resumedBytes = await fetchParts(fetching)
+    try {
+      const hash = await verifyContent(part, metadata, options.signal)
+      return { metadata, hash, resumedBytes }
+    } catch (error) {
+      if (!(error instanceof HcpHashError)) throw error
+      // Damaged on the way or on this disk: once more from the beginning.
+      await removeParts(part)
+      if (anew) throw error
     }
-  } catch (error) {
-    if (error instanceof HcpHashError) await removeParts(part)
-    throw error
   }
 }
 

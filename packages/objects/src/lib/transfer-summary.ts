@@ -1,5 +1,5 @@
 import { HcpError } from '@hcp/connection'
-import { checkInteger, checkSignal, checkString } from '@hcp/connection/support'
+import { checkInteger, checkString } from '@hcp/connection/support'
 import type { OnProgress } from './progress.ts'
 import { JournalError, systemCode, TransferStoppedError } from './transfer-errors.ts'
 
@@ -206,14 +206,12 @@ export class Tally {
 /** @throws {TypeError | RangeError} for options that both directions have, by name. */
 export function checkTreeOptions({
   concurrency,
-  signal,
   journal,
   maxFailures,
   onProgress,
   onFile,
 }: TreeOptions): void {
   if (concurrency !== undefined) checkInteger('concurrency', concurrency, 1, 254)
-  if (signal !== undefined) checkSignal(signal)
   if (journal !== undefined) checkString('journal', journal)
   if (maxFailures !== undefined && maxFailures !== Number.POSITIVE_INFINITY)
     checkInteger('maxFailures', maxFailures, 1, Number.MAX_SAFE_INTEGER)
