@@ -41,25 +41,26 @@ export function hashOf(scheme: string, bytes: Uint8Array): string | undefined {
 
 type Headers = Readonly<Record<string, string | string[] | undefined>>
 
+const hexDigits = /^[0-9A-Fa-f]+$/
+
 /** The hashes an answer names that this Node can compute, the namespace's own first. */
 export function namedHashes(headers: Headers): readonly ContentHash[] {
   const found: ContentHash[] = []
   const own = headers['x-hcp-hash']
-  const match = typeof own === 'string' ? /^(\S+) ([0-9A-Fa-f]+)$/.exec(own.trim()) : null
-  if (
-    match?.[1] !== undefined &&
-    match[2] !== undefined &&
-    opensslNames[match[1].toUpperCase()] !== undefined
-  ) {
-    found.push({ scheme: match[1].toUpperCase(), hex: match[2].toLowerCase() })
+  if (typeof own === 'string') {
+    const text = own.trim()
+    const blank = text.indexOf(' ')
+    const scheme = text.slice(0, Math.max(blank, 0)).toUpperCase()
+    const hex = text.slice(blank + 1)
+    if (opensslNames[scheme] !== undefined && hexDigits.test(hex))
+      found.push({ scheme, hex: hex.toLowerCase() })
   }
   const etag = headers['etag']
   // An annotation's ETag is that of its object (Using a Namespace, "ETags"); it says nothing of the annotation.
-  const md5 =
-    typeof etag === 'string' && headers['x-hcp-type'] !== 'annotation'
-      ? /^"?([0-9A-Fa-f]{32})"?$/.exec(etag)
-      : null
-  if (md5?.[1] !== undefined) found.push({ scheme: 'MD5', hex: md5[1].toLowerCase() })
+  if (typeof etag === 'string' && headers['x-hcp-type'] !== 'annotation') {
+    const hex = etag.startsWith('"') && etag.endsWith('"') ? etag.slice(1, -1) : etag
+    if (hex.length === 32 && hexDigits.test(hex)) found.push({ scheme: 'MD5', hex: hex.toLowerCase() })
+  }
   return found
 }
 
