@@ -1,4 +1,4 @@
-import { type ErrorFacts, HcpResponseError, type HcpResponse } from '@hcp/connection'
+import { type ErrorFacts, HcpProtocolError, HcpResponseError, type HcpResponse } from '@hcp/connection'
 import type { ObjectMetadata } from './metadata.ts'
 
 /** What was asked for is not there: status 404, or 204 where HCP says so of a delete marker or an annotation. */
@@ -75,4 +75,14 @@ export function describe(response: HcpResponse, hint?: string): string {
   const said = errorMessage === undefined ? '' : ` (HCP says: ${errorMessage})`
   const todo = hint ?? advice[status]
   return `${method} ${url}: ${status} ${statusText}${said}${todo === undefined ? '' : `; ${todo}`}`
+}
+
+/** @throws {HcpProtocolError} if the content is compressed, though nobody asked for that: its size and hash are those of other bytes. */
+export function checkIsPlain(response: HcpResponse): void {
+  const coding = response.header('content-encoding') || 'identity'
+  if (coding !== 'identity')
+    throw new HcpProtocolError(
+      describe(response, `the answer is in ${coding}, which was not asked for`),
+      factsOf(response),
+    )
 }

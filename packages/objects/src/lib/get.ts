@@ -2,11 +2,11 @@ import { HcpProtocolError, type HcpResponse, HcpTruncatedError } from '@hcp/conn
 import { checkBoolean, checkInteger, checkOptions } from '@hcp/connection/support'
 import { checkAnnotationName } from './annotation-name.ts'
 import { conditionHeaders, conditionOptions, type Conditions } from './conditions.ts'
-import { describe, factsOf } from './errors.ts'
+import { checkIsPlain, describe, factsOf } from './errors.ts'
 import { checkIsObject, checkVersion } from './head.ts'
-import { objectMetadata } from './metadata.ts'
+import { objectMetadata, sizeOf } from './metadata.ts'
 import { type CallOptions, known, noOptions, type ObjectRequests } from './object-requests.ts'
-import { ObjectReader } from './object-reader.ts'
+import { extentOf, ObjectReader } from './object-reader.ts'
 import { checkProgress, type OnProgress } from './progress.ts'
 
 /** Bytes `start` to `end`, both included, or to the end of the object; or the `last` so many bytes. */
@@ -56,20 +56,21 @@ export async function getObject(
   path: string,
   options: GetOptions = noOptions,
 ): Promise<ObjectReader> {
+  if (options !== noOptions) checkOptions('get', options, knownGet)
   const began = options.deadline === undefined ? 0 : performance.now()
   const { range, verifyHash = true, resumes = 5, onProgress } = options
   let params: Record<string, string | undefined> | undefined
   let headers: Record<string, string> | undefined
   let whole: Record<string, string> | undefined
   if (options !== noOptions) {
-    checkOptions('get', options, knownGet)
     checkBoolean('verifyHash', verifyHash)
     checkInteger('resumes', resumes, 0, 1_000)
     checkProgress(onProgress)
+    const { nowait = false, forceEtag = false } = options
     params = {
       version: checkVersion(options.version),
-      nowait: options.nowait === true ? '' : undefined,
-      forceEtag: options.forceEtag === true ? 'true' : undefined,
+      nowait: checkBoolean('nowait', nowait) ? '' : undefined,
+      forceEtag: checkBoolean('forceEtag', forceEtag) ? 'true' : undefined,
     }
     headers = conditionHeaders(options)
     if (range !== undefined) headers['Range'] = rangeHeader(range)
@@ -87,6 +88,8 @@ export async function getObject(
   })
   try {
     checkIsObject(response)
+    checkIsPlain(response)
+    checkExtent(response, range)
     const annotation = whole && (await readAnnotation(response, whole['annotation'] as string))
     return new ObjectReader(response, {
       requests,
@@ -103,6 +106,20 @@ export async function getObject(
     await response.dump()
     throw error
   }
+}
+
+/** @throws {HcpProtocolError} if the answer has another part of the object than was asked for; only its end may cut a range. */
+function checkExtent(response: HcpResponse, range: ByteRange | undefined): void {
+  if (range === undefined && response.status !== 206) return
+  const size = sizeOf(response)
+  const { start, length } = extentOf(response)
+  const first = range?.last === undefined ? (range?.start ?? 0) : Math.max(0, size - range.last)
+  const last = Math.min(range?.end ?? Number.POSITIVE_INFINITY, size - 1)
+  if (start === first && length === last - first + 1) return
+  throw new HcpProtocolError(
+    describe(response, `asked for the bytes ${first} to ${last}, and got ${length} bytes from ${start} on`),
+    factsOf(response),
+  )
 }
 
 /** Takes the annotation off the beginning of an answer that has the object's data after it. */

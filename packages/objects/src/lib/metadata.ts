@@ -113,14 +113,21 @@ export function directoryMetadata(response: HcpResponse): DirectoryMetadata {
   }
 }
 
-/** Bytes of the whole object, also in the answer to a part of it. */
+/** Bytes of the whole object, also in the answer to a part of it; `NaN` where nothing in it tells. */
 export function sizeOf(response: Pick<HcpResponse, 'header'>): number {
+  const range = response.header('content-range')
   return (
-    decimal(response.header('x-hcp-size')) ??
-    decimal(response.header('x-hcp-contentlength')) ??
-    decimal(response.header('content-length')) ??
+    bytesOf(response.header('x-hcp-size')) ??
+    bytesOf(response.header('x-hcp-contentlength')) ??
+    bytesOf(range === undefined ? response.header('content-length') : /\/(\d+)$/.exec(range)?.[1]) ??
     Number.NaN
   )
+}
+
+/** A size must be exact: a negative or rounded one is none. */
+function bytesOf(text: string | undefined): number | undefined {
+  const size = decimal(text)
+  return size !== undefined && size >= 0 && Number.isSafeInteger(size) ? size : undefined
 }
 
 /** `name;size, name;size`, the form of header and listing. */

@@ -2,6 +2,7 @@ import type { Hash } from 'node:crypto'
 import { Readable } from 'node:stream'
 import { setTimeout as pause } from 'node:timers/promises'
 import {
+  HcpClosedError,
   HcpError,
   HcpHashError,
   HcpProtocolError,
@@ -11,7 +12,7 @@ import {
   HcpTruncatedError,
 } from '@hcp/connection'
 import { hasher, hashOf, namedHashes, RetryPolicy } from '@hcp/connection/support'
-import { describe, factsOf, ObjectConditionError } from './errors.ts'
+import { checkIsPlain, describe, factsOf, ObjectConditionError } from './errors.ts'
 import { type ObjectMetadata, objectMetadata, sizeOf } from './metadata.ts'
 import type { CallOptions, ObjectRequests } from './object-requests.ts'
 import type { OnProgress } from './progress.ts'
@@ -60,16 +61,23 @@ export class ObjectReader implements AsyncIterable<Uint8Array>, AsyncDisposable 
   /** Offset in the object of the first byte. */
   readonly start: number
   readonly #first: HcpResponse
+  /** The answer that is being read. */
+  #current: HcpResponse | undefined
   readonly #reading: Reading
   #metadata: ObjectMetadata | undefined
   #verified = false
   #used = false
   #resumed = 0
   #whole: Promise<Uint8Array> | undefined
+  #body: Readable | undefined
+  /** Ends attempts to go on when the content is given up. */
+  #stopping: AbortController | undefined
+  #dumped = false
 
   /** @internal */
   constructor(response: HcpResponse, reading: Reading) {
     this.#first = response
+    this.#current = response
     this.#reading = reading
     const { start, length } = extentOf(response)
     this.start = start
@@ -120,10 +128,12 @@ export class ObjectReader implements AsyncIterable<Uint8Array>, AsyncDisposable 
   async #allBytes(): Promise<Uint8Array> {
     const first = this.#first
     const { onProgress, resumes, annotation } = this.#reading
-    if (this.size > small || onProgress !== undefined || annotation !== undefined) return this.#collect(first)
+    // Also where HCP does not say how much it is.
+    if (!(this.size <= small) || onProgress !== undefined || annotation !== undefined)
+      return this.#collect(first)
     try {
       const content = await first.bytes()
-      if (content.byteLength !== this.size) throw this.#truncated(first, content.byteLength)
+      this.#checkEnd(first, content.byteLength)
       this.#verify(first, (scheme) => hashOf(scheme, content))
       return content
     } catch (error) {
@@ -164,19 +174,30 @@ export class ObjectReader implements AsyncIterable<Uint8Array>, AsyncDisposable 
 
   /** The content as a stream with back-pressure. It ends with an error where the content is not whole or not right. */
   get body(): Readable {
-    return Readable.from(this, { objectMode: false, highWaterMark: 256 * 1024 })
+    this.#body ??= Readable.from(this, { objectMode: false, highWaterMark: 256 * 1024 })
+    return this.#body
   }
 
   /** The content piece by piece; leaving the loop early gives the rest up. */
   [Symbol.asyncIterator](): AsyncIterator<Uint8Array, void> {
     this.#use()
-    return this.#chunks(this.#first)
+    const chunks = this.#chunks(this.#first)
+    return {
+      next: () => chunks.next(),
+      // A generator that waits for a piece, or was never begun, gives nothing up by itself.
+      return: async () => {
+        await this.dump()
+        return chunks.return()
+      },
+    }
   }
 
-  /** Gives the content up. */
+  /** Gives the content up; who is reading it gets an error. */
   async dump(): Promise<void> {
     this.#used = true
-    await this.#first.dump()
+    this.#dumped = true
+    this.#stopping?.abort(this.#givenUp())
+    await this.#current?.dump()
   }
 
   /** As `dump`, but lets `bytes`, `text` or `json` finish that were called and not awaited. */
@@ -198,8 +219,8 @@ export class ObjectReader implements AsyncIterable<Uint8Array>, AsyncDisposable 
     let received = 0
     let failures = 0
     let current = response
-    onProgress?.({ transferred: 0, total })
     try {
+      onProgress?.({ transferred: 0, total })
       for (;;) {
         try {
           // Nothing to ask for is left when the break came with the last byte.
@@ -208,15 +229,10 @@ export class ObjectReader implements AsyncIterable<Uint8Array>, AsyncDisposable 
           if (current === undefined) break
           const chunk = await current.read()
           if (chunk.length === 0) {
-            if (total !== undefined && received < total) throw this.#truncated(current, received)
+            this.#checkEnd(current, received)
             break
           }
-          if (total !== undefined && received + chunk.length > total) {
-            throw new HcpProtocolError(
-              describe(current, `more content came than the ${total} bytes that were announced`),
-              factsOf(current),
-            )
-          }
+          this.#checkNotMore(current, received + chunk.length)
           received += chunk.length
           failures = 0
           running?.hash.update(chunk)
@@ -224,6 +240,8 @@ export class ObjectReader implements AsyncIterable<Uint8Array>, AsyncDisposable 
           yield chunk
         } catch (error) {
           if (failures >= resumes || !mayGoOn(error)) throw error
+          // Of content without a known end nobody can tell what is missing.
+          if (total === undefined && received > 0) throw error
           failures++
           this.#resumed++
           if (current !== undefined) await current.dump()
@@ -240,13 +258,26 @@ export class ObjectReader implements AsyncIterable<Uint8Array>, AsyncDisposable 
     }
   }
 
-  #truncated(response: HcpResponse, received: number): HcpTruncatedError {
-    return new HcpTruncatedError(
-      describe(response, `the content ended after ${received} of ${this.size} bytes`),
-      this.size,
-      received,
-      factsOf(response),
-    )
+  /** Content of unknown size may end anywhere. */
+  #checkEnd(response: HcpResponse, received: number): void {
+    if (received < this.size) {
+      throw new HcpTruncatedError(
+        describe(response, `the content ended after ${received} of ${this.size} bytes`),
+        this.size,
+        received,
+        factsOf(response),
+      )
+    }
+    this.#checkNotMore(response, received)
+  }
+
+  #checkNotMore(response: HcpResponse, received: number): void {
+    if (received > this.size) {
+      throw new HcpProtocolError(
+        describe(response, `more content came than the ${this.size} bytes that were announced`),
+        factsOf(response),
+      )
+    }
   }
 
   /** @param actualOf The hash of the content that was read, where it is known by this algorithm. */
@@ -268,23 +299,47 @@ export class ObjectReader implements AsyncIterable<Uint8Array>, AsyncDisposable 
     }
   }
 
-  async #pause(milliseconds: number): Promise<void> {
+  #givenUp(): HcpClosedError {
+    const { url } = this.#first
+    return new HcpClosedError(
+      `The content of ${url} was given up while it was being read`,
+      factsOf(this.#first),
+    )
+  }
+
+  /** Ends with the caller's signal, and when the content is given up. */
+  get #signal(): AbortSignal {
+    this.#stopping ??= new AbortController()
+    if (this.#dumped) this.#stopping.abort(this.#givenUp())
     const { signal } = this.#reading.options
+    const own = this.#stopping.signal
+    return signal === undefined ? own : AbortSignal.any([signal, own])
+  }
+
+  /** Milliseconds until the deadline. */
+  get #left(): number {
+    const { options, began } = this.#reading
+    const { deadline = Number.POSITIVE_INFINITY } = options
+    return deadline - (performance.now() - began)
+  }
+
+  async #pause(milliseconds: number): Promise<void> {
+    const signal = this.#signal
     try {
-      await pause(milliseconds, undefined, signal === undefined ? {} : { signal })
+      await pause(Math.max(1, Math.min(milliseconds, this.#left)), undefined, { signal })
     } catch (error) {
-      signal?.throwIfAborted()
+      signal.throwIfAborted()
       throw error
     }
   }
 
   /** Asks for the content from this byte of it on, of the very same object. */
   async #goOn(received: number): Promise<HcpResponse> {
-    const { requests, path, options, params, began } = this.#reading
+    const { requests, path, options, params } = this.#reading
     const { etag, versionId } = this.metadata
     const { deadline } = options
-    const left = deadline === undefined ? undefined : Math.ceil(deadline - (performance.now() - began))
-    if (deadline !== undefined && left !== undefined && left < 1) {
+    const left = Math.ceil(this.#left)
+    if (deadline !== undefined && left < 1) {
       throw new HcpTimeoutError(
         'deadline',
         deadline,
@@ -293,32 +348,38 @@ export class ObjectReader implements AsyncIterable<Uint8Array>, AsyncDisposable 
       )
     }
     const from = this.start + received
-    const whole = from === 0 && this.size === sizeOf(this.#first)
-    const to = Number.isNaN(this.size) ? '' : String(this.start + this.size - 1)
     const headers: Record<string, string> = {}
-    if (!whole && this.size !== 0) headers['Range'] = `bytes=${from}-${to}`
+    if (received > 0 || this.#first.status === 206)
+      headers['Range'] = `bytes=${from}-${this.start + this.size - 1}`
     if (etag !== undefined) headers['If-Match'] = `"${etag}"`
-    const call = left === undefined ? options : { ...options, deadline: left }
-    const ask = (version: string | undefined): Promise<HcpResponse> =>
-      requests.send('GET', path, call, {
+    const call = { ...options, signal: this.#signal, ...(deadline === undefined ? {} : { deadline: left }) }
+    const ask = async (version: string | undefined): Promise<HcpResponse> => {
+      this.#current = await requests.send('GET', path, call, {
         params: { ...params, version: version ?? params?.['version'] },
         headers,
         verifyHash: false,
         accept: [404, 412],
       })
+      return this.#current
+    }
     let response = await ask(undefined)
     // Somebody has stored a newer version, or deleted the object: the version that was begun may still be there.
     if ((response.status === 404 || response.status === 412) && versionId !== undefined) {
       await response.dump()
       response = await ask(versionId)
     }
-    const same =
-      response.ok &&
-      response.status !== 204 &&
-      (etag === undefined ? response.header('x-hcp-versionid') === versionId : true) &&
-      Object.is(sizeOf(response), sizeOf(this.#first))
-    if (!same) {
+    try {
+      this.#checkGoesOn(response, received)
+    } catch (error) {
       await response.dump()
+      throw error
+    }
+    return response
+  }
+
+  /** Conditions are not heeded everywhere, for example not through symbolic links: what counts is what the answer is. */
+  #checkGoesOn(response: HcpResponse, received: number): void {
+    if (!response.ok || response.status === 204 || !isSame(this.metadata, objectMetadata(response))) {
       throw new ObjectConditionError(
         response.status,
         response.errorMessage,
@@ -326,16 +387,28 @@ export class ObjectReader implements AsyncIterable<Uint8Array>, AsyncDisposable 
         factsOf(response),
       )
     }
-    const found = extentOf(response)
-    if (found.start !== from || !Object.is(found.length, this.size - received)) {
-      await response.dump()
+    checkIsPlain(response)
+    const { start, length } = extentOf(response)
+    if (start !== this.start + received || !Object.is(length, this.size - received)) {
       throw new HcpProtocolError(
-        describe(response, `asked for the content from byte ${from} on, and got another part of it`),
+        describe(
+          response,
+          `asked for the content from byte ${this.start + received} on, and got another part of it`,
+        ),
         factsOf(response),
       )
     }
-    return response
   }
+}
+
+/** Whether two answers have the same content: at least one thing that tells has to be in both, and nothing may differ. */
+function isSame(first: ObjectMetadata, later: ObjectMetadata): boolean {
+  const etags = first.etag !== undefined && later.etag !== undefined
+  const hashes = first.hash !== undefined && first.hash.scheme === later.hash?.scheme
+  if (!Object.is(first.size, later.size)) return false
+  if (etags && first.etag !== later.etag) return false
+  if (hashes && first.hash?.hex !== later.hash?.hex) return false
+  return etags || hashes || (first.versionId !== undefined && first.versionId === later.versionId)
 }
 
 /** Whether the transfer broke in a way that another GET may mend. */
@@ -357,18 +430,23 @@ function runningHash(response: HcpResponse): { readonly scheme: string; readonly
   return undefined
 }
 
-function extentOf(response: HcpResponse): Extent {
-  if (response.status === 206) {
-    const range = /^bytes (\d+)-(\d+)\/(?:\d+|\*)$/.exec(
-      (response.header('content-range') ?? '').replace(/^(?=\d)/, 'bytes '),
+/** @throws {HcpProtocolError} if the answer is a part, and does not say which, or not always the same. */
+export function extentOf(response: HcpResponse): Extent {
+  const size = sizeOf(response)
+  if (response.status !== 206) return { start: 0, length: size }
+  const given = (response.header('content-range') ?? '').replace(/^(?=\d)/, 'bytes ')
+  const [, start, end, total] = (/^bytes (\d{1,16})-(\d{1,16})\/(\d{1,16}|\*)$/.exec(given) ?? []).map(Number)
+  if (
+    start === undefined ||
+    end === undefined ||
+    end < start ||
+    end >= size ||
+    (Number.isInteger(total) && total !== size)
+  ) {
+    throw new HcpProtocolError(
+      describe(response, 'the answer does not say which part of the object it is'),
+      factsOf(response),
     )
-    if (range === null) {
-      throw new HcpProtocolError(
-        describe(response, 'the answer does not say which part of the object it is'),
-        factsOf(response),
-      )
-    }
-    return { start: Number(range[1]), length: Number(range[2]) - Number(range[1]) + 1 }
   }
-  return { start: 0, length: sizeOf(response) }
+  return { start, length: end - start + 1 }
 }
