@@ -1,23 +1,24 @@
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { NativeAuthorization } from '@hcp/auth'
-import { Connection, Target } from '@hcp/connection'
-import { type Emulator, startEmulator } from '@hcp/emulator'
+import { type Connection, Target } from '@hcp/connection'
+import { type Emulator, type EmulatorConfig, type FaultKind, startEmulator } from '@hcp/emulator'
 import { query } from '@hcp/ips'
 import { NamespaceInfo, type NamespaceStatistics } from '@hcp/namespace'
+import { ObjectClient } from '@hcp/objects'
 import { PathBuilder } from '@hcp/pathbuilder'
 import { Checks } from './checks.ts'
-import { cleanUp } from './clean-up.ts'
-import { inBytes, nodeTable, PhaseFigures, timeTable } from './figures.ts'
+import { inBytes, Phase, phaseTable } from './figures.ts'
 import { type LocalFile, makeFile } from './files.ts'
 import { inParallel } from './in-parallel.ts'
-import { ingest } from './ingest.ts'
+import { keep } from './keep.ts'
 import { permissionsLine, settingsLine, statisticsLine } from './namespace-facts.ts'
 import { ProgressBar } from './progress-bar.ts'
+import { overwrite, retain, share, type Tell, version } from './scenes.ts'
+import { transferTree } from './tree.ts'
 import { verify } from './verify.ts'
-import type { StoredObject, Work } from './work.ts'
-import { tryToOverwrite } from './worm.ts'
+import type { KeptFile, Work } from './work.ts'
 
 export interface DemoOptions {
   readonly files: readonly LocalFile[]
@@ -27,13 +28,34 @@ export interface DemoOptions {
   readonly signal: AbortSignal
 }
 
-/** Requests that are under way at a time, each over a connection of its own. */
+/** A namespace without versions and one with; a user who may do everything in both, and one who may do nothing. */
+const config: EmulatorConfig = {
+  tenants: [
+    {
+      name: 'm',
+      namespaces: [
+        { name: 'n1', aclUsage: 'ENFORCED', retentionClasses: [{ name: 'tax', value: 'A+10y' }] },
+        { name: 'n2', versioning: true },
+      ],
+      users: [
+        { user: 'n', password: 'n01' },
+        { user: 'anna', password: 'a01', permissions: [] },
+      ],
+    },
+  ],
+}
+
+/** Operations that are under way at a time, each over a connection of its own. */
 const inFlight = 16
+const mebibyte = 1024 * 1024
 const largeFiles = 2
-const largeSize = 32 * 1024 * 1024
+const largeSize = 16 * mebibyte
+/** Answers that are lost, or refusals, of each kind. */
+const faults = 3
 const listedFailures = 20
 
 const say = (text = ''): void => console.log(text)
+const tell: Tell = (what, outcome) => say(`  ${what.padEnd(48)}${outcome}`)
 
 /**
  * Stores files on an HCP on loopback, reads them back while a node goes and comes, deletes them, and tells about it.
@@ -50,8 +72,8 @@ export async function demonstrate({ files, killAt, signal }: DemoOptions): Promi
       signal.throwIfAborted()
       all.splice(at, 0, await makeFile(folder, `large-${number}.bin`, largeSize))
     }
-    await using hcp = await startEmulator({ replicaDomain: 'hcp2.test' })
-    return await new Demonstration(hcp, all, killAt, signal).run()
+    await using hcp = await startEmulator({ replicaDomain: 'hcp2.test', config })
+    return await new Demonstration(hcp, folder, all, killAt, signal).run()
   } finally {
     await rm(folder, { recursive: true, force: true })
   }
@@ -59,50 +81,48 @@ export async function demonstrate({ files, killAt, signal }: DemoOptions): Promi
 
 class Demonstration {
   readonly #hcp: Emulator
+  /** To work in. */
+  readonly #folder: string
   readonly #files: readonly LocalFile[]
   readonly #killAt: number
   readonly #signal: AbortSignal
-  readonly #target: Target
   readonly #checks = new Checks()
-  readonly #phases: PhaseFigures[] = []
+  readonly #phases: Phase[] = []
   /** The node that was stopped; nothing if there is none to spare. */
   #stopped: { readonly number: number; readonly address: string } | undefined
 
-  constructor(hcp: Emulator, files: readonly LocalFile[], killAt: number, signal: AbortSignal) {
+  constructor(
+    hcp: Emulator,
+    folder: string,
+    files: readonly LocalFile[],
+    killAt: number,
+    signal: AbortSignal,
+  ) {
     this.#hcp = hcp
+    this.#folder = folder
     this.#files = files
     this.#killAt = killAt
     this.#signal = signal
-    this.#target = new Target(`n1.m.${hcp.domain}`, {
-      authorization: new NativeAuthorization('n', 'n01'),
-      port: hcp.ports.https,
-      tls: { ca: hcp.ca },
-      nameServers: [hcp.dns],
-    })
   }
 
   async run(): Promise<boolean> {
-    using _ = this.#target
     await this.#introduce()
     const before = await this.#describe()
-    const objects = await this.#ingest()
-    await this.#overwrite(objects)
-    await this.#readBack(objects)
-    await this.#delete(objects, before)
-    return this.#conclude(objects)
+    const kept = await this.#store()
+    await this.#rules(kept)
+    await this.#tree()
+    await this.#readBack(kept)
+    await this.#delete(kept, before)
+    return this.#conclude(kept)
   }
 
   async #introduce(): Promise<void> {
-    const { domain, nodes, dns, ready } = this.#hcp
-    const { fqdn } = this.#target
+    const { domain, nodes, ready } = this.#hcp
     const size = inBytes(this.#files.reduce((sum, file) => sum + file.size, 0))
-    const { ips, ttl, raised } = await query(fqdn, { nameServers: [dns], signal: this.#signal })
-    this.#checks.that(
-      ips.length === new Set(nodes).size,
-      `DNS names ${ips.length} nodes of ${fqdn} ${raised}`,
-    )
+    const named = await this.#namedByDns()
+    this.#checks.that(named.length === new Set(nodes).size, `DNS names ${named.length} nodes`)
     say(`HCP ${domain} runs on loopback: ${nodes.length} nodes, name server, TLS, write once.`)
-    say(`DNS names the nodes of ${fqdn}: ${ips.toSorted().join(', ')} (for ${ttl} s).`)
+    say(`DNS names its nodes: ${named.join(', ')}.`)
     say(
       `A second system, ${ready.replica?.domain}, runs too and stays empty: replication is not part of this.`,
     )
@@ -113,9 +133,18 @@ class Demonstration {
       say('This machine has one loopback address only: the nodes share it, and none is stopped.')
   }
 
+  /** The nodes that the name server names now, in order. */
+  async #namedByDns(): Promise<readonly string[]> {
+    const { domain, dns } = this.#hcp
+    const { ips, raised } = await query(`n1.m.${domain}`, { nameServers: [dns], signal: this.#signal })
+    this.#checks.that(raised === '', `DNS: ${raised}`)
+    return ips.toSorted()
+  }
+
   /** Tells what the namespace is, allows and holds. */
   async #describe(): Promise<NamespaceStatistics> {
-    await using info = new NamespaceInfo(this.#target)
+    using target = this.#targetOf('n1')
+    await using info = new NamespaceInfo(target)
     const options = { signal: this.#signal }
     const [settings, classes, permissions, statistics] = await Promise.all([
       info.namespace(options),
@@ -127,42 +156,47 @@ class Demonstration {
     if (settings !== undefined) say(settingsLine(settings, classes))
     say(permissionsLine(permissions.userEffectivePermissions, this.#checks))
     say(statisticsLine(statistics))
-    say()
     return statistics
   }
 
-  async #ingest(): Promise<StoredObject[]> {
-    const objects: StoredObject[] = []
-    await using connection = this.#connect()
-    const work = this.#phase('store', connection)
+  async #store(): Promise<KeptFile[]> {
     const { length } = this.#files
-    await this.#store(objects, work)
-    const statistics = await new NamespaceInfo(connection).statistics({ signal: this.#signal })
-    const { objectCount: all, customMetadataObjectCount: annotated } = statistics
-    this.#checks.that(objects.length === length, `${objects.length} of ${length} files were stored`)
-    this.#checks.that(all === objects.length, `HCP holds ${all} objects, ${objects.length} were stored`)
-    this.#checks.that(annotated === all, `HCP holds ${all} objects, but ${annotated} with annotations`)
-    this.#expectService(work.figures, this.#hcp.nodes, objects.length)
-    const { repeated, settled } = work.figures
-    say(statisticsLine(statistics))
-    say(`Requests cut off and sent again: ${repeated}; found to have been carried out already: ${settled}.`)
-    return objects
-  }
-
-  async #store(objects: StoredObject[], work: Work): Promise<void> {
-    const { length } = this.#files
+    say(`\nStore: each file under a name that never was before, with an annotation that tells its own name`)
+    const kept: KeptFile[] = []
     const names = new PathBuilder({ initialPath: '/rest/demo', annotation: true })
     const killAt = Math.max(1, Math.floor((length * this.#killAt) / 100))
-    using bar = new ProgressBar('storing ', length)
-    let begun = 0
-    await this.#each(this.#files, bar, async (file) => {
-      begun += 1
-      const object = await ingest(file, names, work)
-      if (object !== undefined) objects.push(object)
-      const done = bar.done + 1
-      if (done < killAt || this.#stopped !== undefined || !this.#canSpareNode) return
-      bar.say(await this.#stopNode(work.connection, begun - done))
+    let [begun, repeated, settled] = [0, 0, 0]
+    let disturbed = false
+    await this.#phase('store', this.#hcp.nodes, length, async (work, phase) => {
+      const { connection } = work.objects
+      {
+        using bar = new ProgressBar('storing ', length)
+        await this.#each(this.#files, bar, async (file) => {
+          begun += 1
+          const { kept: one, stored } = await phase.timed(() => keep(file, names, work))
+          kept.push(one)
+          if (stored.attempts > 1) repeated += 1
+          if (stored.settled) settled += 1
+          const done = bar.done + 1
+          if (done < killAt || disturbed) return
+          disturbed = true
+          if (this.#canSpareNode) bar.say(await this.#stopNode(connection, begun - done))
+          bar.say(this.#loseAnswers())
+        })
+      }
+      const statistics = await new NamespaceInfo(connection).statistics({ signal: this.#signal })
+      const { objectCount: all, customMetadataObjectCount: annotated } = statistics
+      this.#checks.that(kept.length === length, `${kept.length} of ${length} files were stored`)
+      this.#checks.that(all === kept.length, `HCP holds ${all} objects, ${kept.length} were stored`)
+      this.#checks.that(annotated === all, `HCP holds ${all} objects, but ${annotated} with annotations`)
+      say(statisticsLine(statistics))
     })
+    const lost = await this.#endFaults('reset')
+    this.#checks.that(settled >= lost, `${lost} answers were lost, ${settled} were settled`)
+    say(
+      `Sent or looked for again: ${repeated} files; of these found to be stored though the answer was lost: ${settled}.`,
+    )
+    return kept
   }
 
   /** Stops the node that has most of the connections. */
@@ -174,72 +208,136 @@ class Demonstration {
     return `Node ${number} (${address}) is stopped: ${underWay} files under way, ${sockets} connections cut.`
   }
 
-  async #overwrite(objects: readonly StoredObject[]): Promise<void> {
-    const [object] = objects
-    if (object === undefined) return
-    await using connection = this.#connect()
-    const work = this.#phase('overwrite', connection)
-    const before = this.#checks.failed.length
-    await this.#attempt(object, () => tryToOverwrite(object, work))
-    if (this.#checks.failed.length === before)
-      say('Overwriting one was refused with 409, and it is as it was.')
+  #loseAnswers(): string {
+    this.#hcp.addFault({ kind: 'reset', method: 'PUT', count: faults })
+    this.#hcp.addFault({ kind: 'status', status: 503, method: 'PUT', count: faults })
+    return `The next ${faults} objects are stored without an answer, the ${faults} after them are refused with 503.`
   }
 
-  async #readBack(objects: readonly StoredObject[]): Promise<void> {
+  async #rules(kept: readonly KeptFile[]): Promise<void> {
+    await this.#phase('the rules', [], 0, async (work) => {
+      const last = kept.at(-1)
+      say('\nWrite once')
+      if (last !== undefined) await this.#attempt('write once', () => overwrite(last, work, tell))
+      say('\nRetention')
+      await this.#attempt('retention', () => retain(work, tell))
+      say('\nAnnotations and access control lists')
+      using annasTarget = this.#targetOf('n1', 'anna', 'a01')
+      await using anna = new ObjectClient(annasTarget)
+      await this.#attempt('access control lists', () => share(anna, work, tell))
+      say('\nVersions, in the namespace n2')
+      using versioned = this.#targetOf('n2')
+      await using objects = new ObjectClient(versioned)
+      await this.#attempt('versions', () => version({ ...work, objects }, tell))
+    })
+  }
+
+  async #tree(): Promise<void> {
+    const { domain, dns, ca, ports } = this.#hcp
+    const reach = { fqdn: `n1.m.${domain}`, port: ports.https, dns, ca }
+    say('\nA tree of files, under unique names, with a journal')
+    say(this.#loseAnswers())
+    await this.#phase('tree', [], 0, (work) =>
+      this.#attempt('tree', () => transferTree(join(this.#folder, 'transfer'), reach, work, tell)),
+    )
+    const lost = await this.#endFaults('reset')
+    this.#checks.that(lost === faults, `tree: only ${lost} answers were lost`)
+  }
+
+  async #readBack(kept: readonly KeptFile[]): Promise<void> {
     const stopped = this.#stopped
-    const before = objects.slice(0, stopped === undefined ? 0 : Math.floor(objects.length * 0.4))
-    const after = objects.slice(before.length)
-    using bar = new ProgressBar('reading ', objects.length)
-    if (stopped !== undefined) {
-      const { number, address } = stopped
-      const living = await this.#target.circle.refresh({ signal: this.#signal })
-      this.#checks.that(!living.includes(address), `DNS still names node ${number}`)
-      bar.say(`DNS names ${living.length} nodes: ${living.toSorted().join(', ')}.`)
-      await this.#read(before, `read, node ${number} away`, bar, living)
-      await this.#hcp.startNode(number)
-      const again = await this.#target.circle.refresh({ signal: this.#signal })
-      bar.say(`Node ${number} (${address}) is started again. DNS names ${again.length} nodes.`)
+    const before = kept.slice(0, stopped === undefined ? 0 : Math.floor(kept.length * 0.4))
+    const after = kept.slice(before.length)
+    const large = kept.find(({ file }) => file.size === largeSize)
+    say('\nRead back: content, hash and annotation of each object are compared')
+    if (large !== undefined)
+      this.#hcp.addFault({
+        kind: 'truncate',
+        method: 'GET',
+        path: large.path,
+        afterBytes: 5 * mebibyte,
+        count: faults,
+      })
+    let resumed = 0
+    {
+      using bar = new ProgressBar('reading ', kept.length)
+      const read = (objects: readonly KeptFile[], name: string, nodes: readonly string[]): Promise<void> =>
+        this.#phase(name, nodes, objects.length, (work, phase) =>
+          this.#each(objects, bar, async (each) => {
+            const object = await phase.timed(() => verify(each, work))
+            resumed += object.resumed
+          }),
+        )
+      if (stopped !== undefined) {
+        const { number, address } = stopped
+        const living = await this.#namedByDns()
+        this.#checks.that(!living.includes(address), `DNS still names node ${number}`)
+        bar.say(`DNS names ${living.length} nodes: ${living.join(', ')}.`)
+        await read(before, `read, node ${number} away`, living)
+        await this.#hcp.startNode(number)
+        const again = await this.#namedByDns()
+        bar.say(`Node ${number} (${address}) is started again. DNS names ${again.length} nodes.`)
+      }
+      await read(after, stopped === undefined ? 'read' : `read, node ${stopped.number} back`, this.#hcp.nodes)
     }
-    const name = stopped === undefined ? 'read' : `read, node ${stopped.number} back`
-    await this.#read(after, name, bar, this.#hcp.nodes)
+    if (large === undefined) return
+    const broken = await this.#endFaults('truncate')
+    this.#checks.that(resumed >= broken, `${broken} downloads broke off, ${resumed} went on`)
+    say(`Downloads that broke off and went on from where they were: ${resumed}.`)
+    await this.#phase('large, by ranges', [], 0, (work, phase) =>
+      this.#attempt(large.file.name, () => phase.timed(() => this.#fetchByRanges(large, work))),
+    )
   }
 
-  /** Over connections of its own: those that are open stay with their nodes, and one that has come back would get none. */
-  async #read(
-    objects: readonly StoredObject[],
-    name: string,
-    bar: ProgressBar,
-    nodes: readonly string[],
-  ): Promise<void> {
-    await using connection = this.#connect()
-    const work = this.#phase(name, connection)
-    await this.#each(objects, bar, (object) => verify(object, work))
-    this.#expectService(work.figures, nodes, objects.length)
+  /** Ends all faults. @returns How often one of this kind has struck. */
+  async #endFaults(kind: FaultKind): Promise<number> {
+    const left = this.#hcp.state().faults.find((fault) => fault.kind === kind)?.count ?? 0
+    await this.#hcp.clearFaults()
+    return faults - left
+  }
+
+  async #fetchByRanges({ file, path }: KeptFile, { objects, signal }: Work): Promise<void> {
+    const back = join(this.#folder, `${file.name}.back`)
+    const since = this.#lastRequest
+    const { size, hash } = await objects.download(path, back, {
+      partSize: 2 * mebibyte,
+      concurrency: 8,
+      signal,
+    })
+    const parts = this.#hcp.requests(since).filter(({ status }) => status === 206)
+    const nodes = new Set(parts.map(({ node }) => node)).size
+    const same = await sameContent(back, file.path)
+    this.#checks.that(same, `${file.name}: what was fetched by ranges is not what the file holds`)
+    say(
+      `${file.name}, ${inBytes(size)}, came in ${parts.length} ranges from ${nodes} nodes; its ${hash?.scheme} is right.`,
+    )
   }
 
   /** @param before What the namespace held, and is to hold again. */
-  async #delete(objects: readonly StoredObject[], before: NamespaceStatistics): Promise<void> {
-    await using connection = this.#connect()
-    const work = this.#phase('delete', connection)
-    {
-      using bar = new ProgressBar('deleting', objects.length)
-      await this.#each(objects, bar, (object) => cleanUp(object, work))
-    }
-    const after = await new NamespaceInfo(connection).statistics({ signal: this.#signal })
-    this.#checks.that(after.objectCount === 0, `HCP still holds ${after.objectCount} objects`)
-    const { usedCapacityBytes } = after
-    this.#checks.that(
-      usedCapacityBytes === before.usedCapacityBytes,
-      `${usedCapacityBytes} bytes are still in use`,
-    )
-    say(statisticsLine(after))
+  async #delete(kept: readonly KeptFile[], before: NamespaceStatistics): Promise<void> {
+    say('\nDelete')
+    await this.#phase('delete', this.#hcp.nodes, kept.length, async (work, phase) => {
+      const { objects, checks, signal } = work
+      {
+        using bar = new ProgressBar('deleting', kept.length)
+        await this.#each(kept, bar, async ({ file, path }) => {
+          await phase.timed(() => objects.delete(path, { signal }))
+          const there = await objects.exists(path, { signal })
+          checks.that(!there, `${file.name}: still there after its deletion`)
+        })
+      }
+      const after = await new NamespaceInfo(objects.connection).statistics({ signal })
+      const { objectCount, usedCapacityBytes } = after
+      checks.that(objectCount === 0, `HCP still holds ${objectCount} objects`)
+      const same = usedCapacityBytes === before.usedCapacityBytes
+      checks.that(same, `${usedCapacityBytes} bytes are still in use`)
+      say(statisticsLine(after))
+    })
   }
 
-  #conclude(objects: readonly StoredObject[]): boolean {
-    say('\nRequests, and bytes of content, by node:\n')
-    say(nodeTable(this.#phases, [...new Set(this.#hcp.nodes)]))
-    say('Times in milliseconds (connect: TCP and TLS, where a connection was opened):\n')
-    say(timeTable(this.#phases))
+  #conclude(kept: readonly KeptFile[]): boolean {
+    say('\nRequests and bytes of content that each node served, and milliseconds for a file:\n')
+    say(phaseTable(this.#phases, this.#hcp.nodes.length))
     const { count, failed } = this.#checks
     if (failed.length > 0) {
       say(`FAILED: ${failed.length} of ${count} checks did not hold:`)
@@ -247,9 +345,9 @@ class Demonstration {
       if (failed.length > listedFailures) say(`  and ${failed.length - listedFailures} more`)
       return false
     }
-    const size = inBytes(objects.reduce((sum, { file }) => sum + file.size, 0))
+    const size = inBytes(kept.reduce((sum, { file }) => sum + file.size, 0))
     say(
-      `PASSED: ${objects.length} objects, ${size}, were stored, verified and deleted; all ${count} checks held.`,
+      `PASSED: ${kept.length} objects, ${size}, were stored, verified and deleted; all ${count} checks held.`,
     )
     return true
   }
@@ -259,45 +357,76 @@ class Demonstration {
     return new Set(nodes).size === nodes.length
   }
 
-  #connect(): Connection {
-    return new Connection(this.#target, { connections: inFlight })
+  get #lastRequest(): number {
+    return this.#hcp.requests().at(-1)?.sequence ?? 0
   }
 
-  #phase(name: string, connection: Connection): Work {
-    const figures = new PhaseFigures(name)
-    this.#phases.push(figures)
-    return { connection, checks: this.#checks, figures, signal: this.#signal }
+  #targetOf(namespace: string, user = 'n', password = 'n01'): Target {
+    const { domain, ports, ca, dns } = this.#hcp
+    return new Target(`${namespace}.m.${domain}`, {
+      authorization: new NativeAuthorization(user, password),
+      port: ports.https,
+      tls: { ca },
+      nameServers: [dns],
+    })
+  }
+
+  /**
+   * Does a part of the demonstration over connections of its own: those that are open stay with their nodes, and one that has come back
+   * would get none.
+   *
+   * @param nodes Addresses of those that must have had some of the work, if there was enough of it.
+   * @param items How many objects there are to be worked on.
+   */
+  async #phase(
+    name: string,
+    nodes: readonly string[],
+    items: number,
+    run: (work: Work, phase: Phase) => Promise<void>,
+  ): Promise<void> {
+    const phase = new Phase(name)
+    this.#phases.push(phase)
+    const since = this.#lastRequest
+    {
+      using target = this.#targetOf('n1')
+      await using objects = new ObjectClient(target, { connections: inFlight })
+      await run({ objects, checks: this.#checks, signal: this.#signal }, phase)
+    }
+    phase.served(this.#hcp.requests(since))
+    // With as many objects as there are connections, each node has had some to serve.
+    if (items < inFlight) return
+    for (const address of nodes) {
+      const { requests } = phase.servedBy(this.#hcp.nodes.indexOf(address) + 1)
+      this.#checks.that(requests > 0, `${name}: ${address} served nothing`)
+    }
   }
 
   /** Does a step for each item, many at a time. */
-  async #each<Item extends LocalFile | StoredObject>(
+  async #each<Item extends LocalFile | KeptFile>(
     items: readonly Item[],
     bar: ProgressBar,
     step: (item: Item) => Promise<void>,
   ): Promise<void> {
     await inParallel(items, inFlight, async (item) => {
       this.#signal.throwIfAborted()
-      await this.#attempt(item, () => step(item))
+      const { name } = 'file' in item ? item.file : item
+      await this.#attempt(name, () => step(item))
       bar.advance()
     })
   }
 
   /** What a step throws is a check that did not hold. */
-  async #attempt(item: LocalFile | StoredObject, step: () => Promise<void>): Promise<void> {
+  async #attempt(name: string, step: () => Promise<void>): Promise<void> {
     try {
       await step()
     } catch (error) {
       this.#signal.throwIfAborted()
-      const { name } = 'file' in item ? item.file : item
       this.#checks.that(false, `${name}: ${error instanceof Error ? error.message : String(error)}`)
     }
   }
+}
 
-  /** With as many objects as there are connections, each node has had some to serve. */
-  #expectService(figures: PhaseFigures, nodes: readonly string[], objects: number): void {
-    if (objects < inFlight) return
-    for (const address of nodes) {
-      this.#checks.that(figures.servedBy(address).requests > 0, `${figures.name}: ${address} served nothing`)
-    }
-  }
+async function sameContent(one: string, other: string): Promise<boolean> {
+  const [first, second] = await Promise.all([readFile(one), readFile(other)])
+  return first.equals(second)
 }

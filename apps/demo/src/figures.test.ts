@@ -1,11 +1,18 @@
+import type { RequestRecord } from '@hcp/emulator'
 import { expect, test } from 'vitest'
-import { inBytes, nodeTable, percentile, PhaseFigures, type Served, table, timeTable } from './figures.ts'
+import { inBytes, percentile, Phase, phaseTable, table } from './figures.ts'
 
-const served = (address: string, connect: number, total: number, attempts = 1, settled = false): Served => ({
-  address,
-  attempts,
-  settled,
-  timing: { wait: 0, dns: 0, connect, tls: connect, firstByte: total / 2, total },
+const record = (facts: Partial<RequestRecord>): RequestRecord => ({
+  sequence: 1,
+  time: 0,
+  cluster: 'primary',
+  node: 1,
+  port: 'https',
+  method: 'PUT',
+  path: '/rest/a',
+  status: 201,
+  bytes: 0,
+  ...facts,
 })
 
 test.each([
@@ -45,16 +52,18 @@ test('sets the first column to the left and the others to the right', () => {
   ).toBe('                b\n  ---------  ----\n  long name     1\n  x          1000\n')
 })
 
-test('counts requests and bytes by node, and times by phase, connects only where one was made', () => {
-  const phase = new PhaseFigures('store')
-  phase.add(served('127.0.0.1', 2, 30), 1000)
-  phase.add(served('127.0.0.1', 0, 10), 24)
-  phase.add(served('127.0.0.3', 5, 20, 2, true), 1)
-  expect(phase).toMatchObject({ requests: 3, repeated: 1, settled: 1 })
-  expect(phase.times).toEqual({ connect: [4, 10], firstByte: [5, 10, 15], total: [10, 20, 30] })
-  const nodes = nodeTable([phase], ['127.0.0.1', '127.0.0.2', '127.0.0.3'])
-  expect(nodes).toContain('  store  2,  1.0 KiB  0,      0 B  1,      1 B\n')
-  expect(timeTable([phase, new PhaseFigures('idle')])).toMatch(
-    /\n {2}store +3 +4\.0 +10\.0 +10\.0 +15\.0 +20\.0 +30\.0\n {2}idle +0 +- +- +- +- +- +-\n/,
-  )
+test('counts answers and bytes by node, and times by operation; what had no answer was not served', async () => {
+  const phase = new Phase('store')
+  phase.served([
+    record({ node: 1, bytes: 1000 }),
+    record({ node: 1, bytes: 24, status: 404 }),
+    record({ node: 1, bytes: 9, status: 0 }),
+    record({ node: 3, bytes: 1 }),
+  ])
+  await expect(phase.timed(() => Promise.resolve('done'))).resolves.toBe('done')
+  await expect(phase.timed(() => Promise.reject(new Error('failed')))).rejects.toThrow('failed')
+  expect(phase.times).toHaveLength(1)
+  const text = phaseTable([phase, new Phase('idle')], 3)
+  expect(text).toMatch(/\n {2}store +2, +1\.0 KiB +0, +0 B +1, +1 B +\d+\.\d +\d+\.\d\n/)
+  expect(text).toMatch(/\n {2}idle +0, +0 B +0, +0 B +0, +0 B +- +-\n$/)
 })

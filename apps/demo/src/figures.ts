@@ -1,51 +1,40 @@
-import type { HcpResponse } from '@hcp/connection'
+import type { RequestRecord } from '@hcp/emulator'
 
-/** What an answer tells about how it came about. */
-export type Served = Pick<HcpResponse, 'address' | 'attempts' | 'settled' | 'timing'>
-
-/** The requests of one phase. */
-export class PhaseFigures {
+/** A part of the demonstration: what HCP served meanwhile, and how long the operations took. */
+export class Phase {
   readonly name: string
-  readonly #nodes = new Map<string, { requests: number; bytes: number }>()
-  readonly #connect: number[] = []
-  readonly #firstByte: number[] = []
-  readonly #total: number[] = []
-  /** Requests that were sent more than once. */
-  repeated = 0
-  /** Of these, PUTs whose answer was lost and that a HEAD proved to have been carried out. */
-  settled = 0
+  readonly #nodes = new Map<number, { requests: number; bytes: number }>()
+  readonly #times: number[] = []
 
   constructor(name: string) {
     this.name = name
   }
 
-  get requests(): number {
-    return this.#total.length
+  /** Counts requests that were answered. */
+  served(records: readonly RequestRecord[]): void {
+    for (const { node, bytes, status } of records) {
+      if (status === 0) continue
+      const { requests, bytes: before } = this.servedBy(node)
+      this.#nodes.set(node, { requests: requests + 1, bytes: before + bytes })
+    }
   }
 
-  /**
-   * Counts a request that is done.
-   *
-   * @param bytes Content that was sent or received with it.
-   */
-  add({ address, attempts, settled, timing }: Served, bytes: number): void {
-    const node = this.#nodes.get(address) ?? { requests: 0, bytes: 0 }
-    this.#nodes.set(address, { requests: node.requests + 1, bytes: node.bytes + bytes })
-    if (attempts > 1) this.repeated += 1
-    if (settled) this.settled += 1
-    if (timing.connect > 0) this.#connect.push(timing.connect + timing.tls)
-    this.#firstByte.push(timing.firstByte)
-    this.#total.push(timing.total)
+  /** Measures an operation. */
+  async timed<Result>(operation: () => Promise<Result>): Promise<Result> {
+    const began = performance.now()
+    const result = await operation()
+    this.#times.push(performance.now() - began)
+    return result
   }
 
-  servedBy(address: string): { requests: number; bytes: number } {
-    return this.#nodes.get(address) ?? { requests: 0, bytes: 0 }
+  /** @param node Counted from 1. */
+  servedBy(node: number): { readonly requests: number; readonly bytes: number } {
+    return this.#nodes.get(node) ?? { requests: 0, bytes: 0 }
   }
 
-  /** Milliseconds, each list from the shortest to the longest. `connect` is TCP and TLS, where a connection was opened. */
-  get times(): { connect: readonly number[]; firstByte: readonly number[]; total: readonly number[] } {
-    const sorted = (values: readonly number[]): number[] => values.toSorted((one, other) => one - other)
-    return { connect: sorted(this.#connect), firstByte: sorted(this.#firstByte), total: sorted(this.#total) }
+  /** Milliseconds, from the shortest to the longest. */
+  get times(): readonly number[] {
+    return this.#times.toSorted((one, other) => one - other)
   }
 }
 
@@ -65,33 +54,20 @@ export function table(heads: readonly string[], rows: readonly (readonly string[
   return [heads, rule, ...rows].map((cells) => `  ${line(cells)}\n`).join('')
 }
 
-/** Requests and bytes that each node served, one line for each phase. */
-export function nodeTable(phases: readonly PhaseFigures[], nodes: readonly string[]): string {
+/** Requests and bytes that each node served, median and 99th percentile of the operations' times, one line for each phase. */
+export function phaseTable(phases: readonly Phase[], nodes: number): string {
+  const numbers = Array.from({ length: nodes }, (_, index) => index + 1)
+  const milliseconds = (value: number | undefined): string => value?.toFixed(1) ?? '-'
   return table(
-    ['', ...nodes],
+    ['', ...numbers.map((node) => `node ${node}`), 'ms p50', 'p99'],
     phases.map((phase) => [
       phase.name,
-      ...nodes.map((address) => {
-        const { requests, bytes } = phase.servedBy(address)
-        return `${requests}, ${inBytes(bytes).padStart(8)}`
+      ...numbers.map((node) => {
+        const { requests, bytes } = phase.servedBy(node)
+        return `${requests}, ${inBytes(bytes).padStart(9)}`
       }),
+      ...[50, 99].map((percent) => milliseconds(percentile(phase.times, percent))),
     ]),
-  )
-}
-
-/** Median and 99th percentile of the times, one line for each phase. */
-export function timeTable(phases: readonly PhaseFigures[]): string {
-  const milliseconds = (value: number | undefined): string => value?.toFixed(1) ?? '-'
-  const heads = ['connect', 'first byte', 'total'].flatMap((what) => [`${what} p50`, 'p99'])
-  return table(
-    ['', 'requests', ...heads],
-    phases.map((phase) => {
-      const { connect, firstByte, total } = phase.times
-      const times = [connect, firstByte, total].flatMap((values) =>
-        [50, 99].map((percent) => milliseconds(percentile(values, percent))),
-      )
-      return [phase.name, String(phase.requests), ...times]
-    }),
   )
 }
 

@@ -16,18 +16,18 @@ const screen = (text: string): string[] =>
   // oxlint-disable-next-line no-control-regex
   text.split('\n').map((line) => line.split(/\r\u001b\[2K/).at(-1) ?? '')
 
-test('is a line for every 10 % where there is no terminal', () => {
+test('is a line for every quarter where there is no terminal', () => {
   const out = output(false)
   {
     using bar = new ProgressBar('storing', 200, out)
     for (let done = 0; done < 200; done++) bar.advance()
   }
   const lines = out.text.trimEnd().split('\n')
-  expect(lines).toHaveLength(11)
+  expect(lines).toHaveLength(5)
   expect(lines.slice(0, 3)).toEqual([
     'storing   0 %  0 of 200',
-    'storing  10 %  20 of 200',
-    'storing  20 %  40 of 200',
+    'storing  25 %  50 of 200',
+    'storing  50 %  100 of 200',
   ])
   expect(lines.at(-1)).toBe('storing 100 %  200 of 200')
   expect(out.text).not.toContain('\u001b')

@@ -7,7 +7,7 @@ export interface ProgressOutput {
 const width = 30
 const clearLine = '\r\u001b[2K'
 
-/** How far a piece of work has come: one line drawn again and again on a terminal, elsewhere a line for every 10 %. */
+/** How far a piece of work has come: one line drawn again and again on a terminal, elsewhere a line for every quarter. */
 export class ProgressBar implements Disposable {
   readonly #label: string
   readonly #total: number
@@ -51,7 +51,7 @@ export class ProgressBar implements Disposable {
   }
 
   #show(): void {
-    const step = this.#terminal ? this.#percent : Math.floor(this.#percent / 10)
+    const step = this.#terminal ? this.#percent : Math.floor(this.#percent / 25)
     if (step === this.#shown) return
     this.#shown = step
     this.#output.write(this.#terminal ? clearLine + this.#line() : `${this.#line()}\n`)

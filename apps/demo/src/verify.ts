@@ -1,33 +1,32 @@
 import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
-import { annotationParams, type StoredObject, type Work } from './work.ts'
+import type { ObjectReader } from '@hcp/objects'
+import { annotationName, type KeptFile, type Work } from './work.ts'
 
-/** Reads an object and its annotation back and compares them with the local file and with what HCP says of them. */
+/**
+ * Reads an object and its annotation back and compares them with the local file and with what HCP says of them.
+ *
+ * @returns The object, read to its end.
+ */
 export async function verify(
-  { file, path, annotation }: StoredObject,
-  { connection, checks, figures, signal }: Work,
-): Promise<void> {
+  { file, path, annotation }: KeptFile,
+  { objects, checks, signal }: Work,
+): Promise<ObjectReader> {
   const { name, size } = file
-  const read = await connection.get(path, { signal })
-  if (checks.that(read.status === 200, `${name}: cannot be read back, status ${read.status}`)) {
-    const [remote, local] = await Promise.all([sha256(read), sha256(createReadStream(file.path, { signal }))])
-    figures.add(read, remote.size)
-    checks.that(remote.size === size, `${name}: ${remote.size} bytes were read back, ${size} were stored`)
-    checks.that(remote.hash === local.hash, `${name}: what was read back is not what the file holds`)
-    const named = read.header('x-hcp-hash')
-    checks.that(
-      named === `SHA-256 ${remote.hash}`,
-      `${name}: X-HCP-Hash is ${named}, but the content has SHA-256 ${remote.hash}`,
-    )
-  } else await read.dump()
-
-  const found = await connection.get(path, { params: annotationParams, signal })
-  const text = await found.text()
-  figures.add(found, Buffer.byteLength(text))
-  checks.that(found.status === 200 && text === annotation, `${name}: its annotation is not what was stored`)
+  const object = await objects.get(path, { annotation: annotationName, signal })
+  // Hashed here too, so that the client is not taken at its word.
+  const [remote, local] = await Promise.all([sha256(object), sha256(createReadStream(file.path, { signal }))])
+  checks.that(remote.size === size, `${name}: ${remote.size} bytes were read back, ${size} were stored`)
+  checks.that(remote.hash === local.hash, `${name}: what was read back is not what the file holds`)
+  checks.that(object.verified, `${name}: the client has not compared what was read back with HCP's hash`)
+  const { hash } = object.metadata
+  checks.that(hash?.hex === remote.hash, `${name}: HCP says the hash is ${hash?.hex}, it is ${remote.hash}`)
+  const told = Buffer.from(object.annotation ?? []).toString()
+  checks.that(told === annotation, `${name}: its annotation is not what was stored`)
+  return object
 }
 
-/** Upper-case hex, as HCP writes it, and bytes. */
+/** Lower-case hex, and bytes. */
 async function sha256(content: AsyncIterable<Uint8Array>): Promise<{ hash: string; size: number }> {
   const hash = createHash('sha256')
   let size = 0
@@ -35,5 +34,5 @@ async function sha256(content: AsyncIterable<Uint8Array>): Promise<{ hash: strin
     hash.update(piece)
     size += piece.byteLength
   }
-  return { hash: hash.digest('hex').toUpperCase(), size }
+  return { hash: hash.digest('hex'), size }
 }

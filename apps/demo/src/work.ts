@@ -1,19 +1,16 @@
-import type { Connection } from '@hcp/connection'
+import type { ObjectClient } from '@hcp/objects'
 import type { Checks } from './checks.ts'
 import type { LocalFile } from './files.ts'
-import type { PhaseFigures } from './figures.ts'
 
 /** What each step needs. */
 export interface Work {
-  readonly connection: Connection
+  readonly objects: ObjectClient
   readonly checks: Checks
-  /** Of the phase that the step belongs to. */
-  readonly figures: PhaseFigures
   readonly signal: AbortSignal
 }
 
 /** An object, and what it was made from. */
-export interface StoredObject {
+export interface KeptFile {
   readonly file: LocalFile
   /** Its path on HCP, as plain text. */
   readonly path: string
@@ -21,8 +18,5 @@ export interface StoredObject {
   readonly annotation: string
 }
 
-/** Query parameters of that annotation. */
-export const annotationParams: Readonly<Record<string, string>> = {
-  type: 'custom-metadata',
-  annotation: 'hcpsdk_fileobject',
-}
+/** Name of that annotation, as the Python hcpsdk has it. */
+export const annotationName = 'hcpsdk_fileobject'
