@@ -72,7 +72,7 @@ export async function putAnnotation(exchange: Exchange): Promise<Answer> {
     const others = before.annotations.filter((annotation) => annotation.name !== name)
     await commit(exchange, before, [...others, { name, blob, change }])
   } catch (error) {
-    if (error instanceof Refusal) await system.blobs.delete(blob)
+    await system.blobs.delete(blob)
     throw error
   }
   return { status: 201, headers: system.choices.annotationHash ? ['X-HCP-Hash', blob.hash] : [] }

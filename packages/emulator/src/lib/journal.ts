@@ -218,7 +218,8 @@ export class Journal implements AsyncDisposable {
     try {
       await this.#write(batch.map(({ line }) => line).join(''))
     } catch (error) {
-      for (const { reject } of batch) reject(error)
+      // The last first: who takes back what a record says must do so in this order.
+      for (const { reject } of batch.toReversed()) reject(error)
       return
     }
     for (const { resolve } of batch) resolve()

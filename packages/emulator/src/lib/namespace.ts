@@ -86,11 +86,10 @@ export type Entry = StoredObject | Directory | Symlink
 
 /** A change of a namespace's content: what the journal keeps, one line each. */
 export type Change =
-  | { readonly op: 'put'; readonly path: string; readonly version: Version }
   | { readonly op: 'replace'; readonly path: string; readonly version: Version }
   /** `others`: further versions of the object that have what all of its versions share, such as a hold. */
   | {
-      readonly op: 'update'
+      readonly op: 'put' | 'update'
       readonly path: string
       readonly version: Version
       readonly others?: readonly Version[]
@@ -196,6 +195,10 @@ export class Namespace {
       this.#fill(change.path, change.names, change.version, freed)
       return this.#unshared(freed, change.path)
     }
+    if (change.path === '' && change.op === 'directory') {
+      this.root.change = change.change ?? change.at
+      return freed
+    }
     const { name, parent } = this.#parent(change, freed)
     if (parent === undefined) return []
     const entry = parent.children.get(name)
@@ -221,6 +224,7 @@ export class Namespace {
         let at = entry.versions.length
         while (at > 0 && entry.versions[at - 1]!.id > change.version.id) at--
         entry.versions.splice(at, 0, change.version)
+        if (change.op === 'put') for (const other of change.others ?? []) this.#update(entry, other, freed)
         break
       }
       case 'update':
@@ -281,22 +285,33 @@ export class Namespace {
    * What takes a change back that cannot be kept, as the journal's disk is full. A removal is not taken back: nobody was
    * told that it happened, and at the next start it has not.
    */
-  inverse(change: Change): Change | undefined {
+  inverse(change: Change): readonly Change[] {
     const { op, path } = change
-    if (op === 'put' || op === 'replace') {
-      return { op: 'remove-version', path, id: change.version.id, at: change.version.change }
+    const entry = this.find(path)
+    if (op === 'fill') {
+      const parent = entry?.kind === 'directory' ? entry.children : undefined
+      const made = change.names.filter((name) => !parent?.has(name))
+      const inDirectory = path === '' ? '' : `${path}/`
+      return made.map((name) => ({ op: 'remove', path: inDirectory + name, at: change.version.change }))
     }
-    const entry = op === 'update' ? this.find(path) : undefined
-    if (op !== 'update' || entry?.kind !== 'object') return undefined
-    const before = ({ id }: Version): Version | undefined => entry.versions.find((each) => each.id === id)
-    const version = before(change.version)
-    const others = change.others?.flatMap((other) => before(other) ?? [])
-    return version && { op: 'update', path, version, ...(others === undefined ? {} : { others }) }
+    if (op === 'symlink') return [{ op: 'remove', path, at: change.at }]
+    if (op === 'directory') {
+      const keep = entry?.kind === 'directory' ? { keep: true as const } : {}
+      return [{ op: 'remove', path, at: change.at, ...keep }]
+    }
+    if (op !== 'put' && op !== 'replace' && op !== 'update') return []
+    const versions = entry?.kind === 'object' ? entry.versions : []
+    const changed = [change.version, ...('others' in change ? (change.others ?? []) : [])]
+    const before = changed.flatMap(({ id }) => versions.find((version) => version.id === id) ?? [])
+    const restored = before.map((version): Change => ({ op: 'update', path, version }))
+    if (op === 'update') return restored
+    return [{ op: 'remove-version', path, id: change.version.id, at: change.version.change }, ...restored]
   }
 
   /** The changes that lead from nothing to the present content. */
   *snapshot(): Generator<Change> {
     yield* snapshotOf(this.root, '')
+    yield { op: 'directory', path: '', at: this.root.created, change: this.root.change }
   }
 
   #update(entry: StoredObject, version: Version, freed: Blob[]): void {

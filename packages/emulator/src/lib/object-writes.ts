@@ -9,14 +9,14 @@ import { checkConditions, hasConditions } from './conditions.ts'
 import { gunzipped, isGzip } from './content-coding.ts'
 import { contentTypeOf } from './content-types.ts'
 import { changedLabels } from './labeled-holds.ts'
-import type { Annotation, Namespace, Version } from './namespace.ts'
+import type { Annotation, Change, Namespace, Version } from './namespace.ts'
 import { currentOf } from './namespace.ts'
 import type { Settings } from './object-settings.ts'
 import { readSettings } from './object-settings.ts'
 import { Refusal } from './refusal.ts'
 import { limited } from './request-body.ts'
 import { encodeBytes } from './request-target.ts'
-import { updateOf } from './shared-metadata.ts'
+import { othersOf } from './shared-metadata.ts'
 import { defaultRetention, inheritedRetention, isOnHold, isUnderRetention } from './retention.ts'
 
 /** PUT of an object or of a version of it, with `whole` also of one annotation. */
@@ -104,11 +104,13 @@ export async function storeVersion(
     checkQuota(namespace, version)
     const replaces = now !== undefined && !namespace.settings.versioning
     const used = new Set([version.data.id, ...version.annotations.map(({ blob }) => blob.id)])
-    await system.commit(namespace, { op: replaces ? 'replace' : 'put', path, version })
+    // A hold or a list is that of all versions.
+    const set = (['hold', 'labels', 'acl'] as const).filter((field) => settings[field] !== undefined)
+    const change: Change = replaces
+      ? { op: 'replace', path, version }
+      : { op: 'put', path, version, ...othersOf(namespace, path, version, set) }
+    await system.commit(namespace, change)
     for (const blob of written.splice(0)) if (!used.has(blob.id)) void system.blobs.delete(blob)
-    // A list is that of all versions.
-    if (settings.acl !== undefined && now !== undefined && !replaces)
-      await system.commit(namespace, updateOf(namespace, path, { ...version, acl: now.acl }, version))
     if (made.refused !== undefined) throw made.refused
     return created(exchange, version)
   } finally {

@@ -158,7 +158,7 @@ export class System implements SystemSurface {
   }
 
   async commit(namespace: Namespace, change: Change): Promise<void> {
-    const undo = this.#journal && namespace.inverse(change)
+    const undo = this.#journal === undefined ? [] : namespace.inverse(change)
     // Applied and put in line for the journal in one go, so that both have the changes in the same order.
     const freed = namespace.apply(change)
     const journal = this.#journal
@@ -166,7 +166,7 @@ export class System implements SystemSurface {
       try {
         await journal.append({ ns: `${namespace.settings.name}.${namespace.tenant}`, ...change })
       } catch (error) {
-        if (undo !== undefined) namespace.apply(undo)
+        for (const each of undo) namespace.apply(each)
         throw error
       }
       if (journal.size > this.#compactAt) this.#compact(journal)

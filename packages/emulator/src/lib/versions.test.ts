@@ -363,6 +363,21 @@ describe('DELETE of versions', () => {
     }
   })
 
+  test.each([
+    ['a hold', '?hold=true', 'x-hcp-retentionhold'],
+    [
+      'a labeled hold',
+      `?label_hold=${encodeURIComponent('[{"id":"a","hold":true}]')}`,
+      'x-hcp-labelretentionhold',
+    ],
+  ])('%s that comes with a new version keeps the others too', async (_, protection, header) => {
+    const { path, made } = await five()
+    await put(path, 'kept', protection)
+    const old = `${path}?version=${made[0]}`
+    expect((await ask(hcp, { path: old, host })).headers).toMatchObject({ [header]: 'true' })
+    expect(await send({ method: 'DELETE', path: old })).toBe(403)
+  })
+
   test.each([false, true])('of an old one whose retention has ended is a choice: %s', async (choice) => {
     await using other = await startEmulator({
       nodes: 1,
