@@ -5,20 +5,24 @@ import type { Namespace, Permission } from './namespace.ts'
 import { permissionNames } from './namespace.ts'
 import { uncached } from './object-headers.ts'
 import { Refusal } from './refusal.ts'
-import { escaped } from './xml-text.ts'
 import { booleanParameter } from './request-target.ts'
+import { runServices } from './services.ts'
+import { escaped } from './xml-text.ts'
 
 const listParameters: ReadonlySet<string> = new Set(['single'])
 const noParameters: ReadonlySet<string> = new Set()
 
 /** The documents under `/proc`. */
-export function readInformation(exchange: Exchange): Answer {
-  const { method, target, permissions, namespace } = exchange
+export async function readInformation(exchange: Exchange): Promise<Answer> {
+  const { method, target, permissions, namespace, caller, system } = exchange
   if (method !== 'GET' && method !== 'HEAD') throw new Refusal(405)
   const document = Object.hasOwn(documents, target.path) ? documents[target.path] : undefined
   if (document === undefined) throw new Refusal(404)
   onlyParameters(exchange, target.path === '' ? listParameters : noParameters)
-  if (target.path !== '' && permissions.size === 0) throw new Refusal(401)
+  if (permissions.size === 0 && caller === 'anonymous') throw new Refusal(403, 'Credentials are missing.')
+  if (permissions.size === 0 && target.path !== '') throw new Refusal(401)
+  // What is due does not count any more.
+  if (target.path === 'statistics') await runServices(system, namespace)
   const body = Buffer.from(`<?xml version="1.0" encoding="UTF-8"?>\n${document(exchange, namespace)}\n`)
   const headers = [...uncached, 'Content-Type', 'text/xml', 'Content-Length', String(body.length)]
   return method === 'HEAD' ? { status: 200, headers } : { status: 200, headers, body }

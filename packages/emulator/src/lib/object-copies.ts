@@ -11,6 +11,7 @@ import { leftBehind, readWriteSettings, store, storeVersion } from './object-wri
 import { openBlobs } from './open-blobs.ts'
 import { Refusal } from './refusal.ts'
 import { checkPath, encodeBytes, decodeBytes, parseTarget } from './request-target.ts'
+import { hasServices, settle } from './services.ts'
 import { parseVersion, versionAt } from './version-values.ts'
 
 /** What `X-HCP-CopySource` names. */
@@ -27,6 +28,7 @@ export async function copyObject(exchange: Exchange): Promise<Answer> {
   await checkNoBody(exchange)
   const source = readSource(exchange)
   const all = readDirective(exchange)
+  if (hasServices(source.namespace)) await settle(system, source.namespace, source.path, false)
   const found = findSource(exchange, source)
   if (found === 'directory') return putDirectory(exchange)
   if (target.path === '') throw new Refusal(409, 'The root directory exists.')

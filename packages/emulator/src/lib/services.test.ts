@@ -105,6 +105,16 @@ describe('disposition', () => {
     expect(await send('on', { method: 'DELETE', path: '/rest/e' })).toBe(200)
   })
 
+  test('comes before a copy of the object, and before the statistics', async () => {
+    await put('on', '/rest/gone', '?retention=C+gone')
+    clock += day
+    expect(await text('on', '/proc/statistics')).toContain('objectCount="0"')
+    await put('on', '/rest/gone', '?retention=C+gone')
+    clock += day
+    const headers = { 'X-HCP-CopySource': 'on.m/gone' }
+    expect(await send('off', { method: 'PUT', path: '/rest/copy', headers })).toBe(404)
+  })
+
   test('leaves a delete marker where there are versions, and is still done after a new start', async () => {
     const id = await put('versions', '/rest/a', '?retention=C+gone')
     clock += day
