@@ -4,7 +4,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import type { Emulator } from './emulator.ts'
 import { startEmulator } from './emulator.ts'
 import type { Fault } from './faults.ts'
-import { ask, requestBytes, statusOf, Wire } from './wire.testing.ts'
+import { ask, openBlobFiles, requestBytes, statusOf, Wire } from './wire.testing.ts'
 
 const data = Buffer.from(Array.from({ length: 100_000 }, (_, index) => index % 251))
 
@@ -381,4 +381,23 @@ test('requests that no answer was sent to are noted with status 0', async () => 
     { node: 2, method: 'GET', path: '/rest/data', status: 0, bytes: 0 },
   ])
   await once(wire.socket, 'close').catch(() => {})
+})
+
+test.each<Fault>([
+  { kind: 'reset' },
+  { kind: 'truncate' },
+  { kind: 'garbage' },
+  { kind: 'hang', when: 'afterHead' },
+  { kind: 'reset', when: 'afterHead' },
+  { kind: 'reset', when: 'body', afterBytes: 10 },
+])('%j leaves no file open of what it kept from the client', async (fault) => {
+  const path = fresh()
+  expect(await statusOf(hcp, { method: 'PUT', path, body: Buffer.alloc(1_000_000) })).toBe(201)
+  hcp.addFault(fault)
+  using wire = await Wire.to(hcp)
+  wire.send({ path })
+  if (fault.kind === 'hang') await wire.until((bytes) => bytes.includes('\r\n\r\n'))
+  else await wire.rest()
+  wire.socket.destroy()
+  await expect.poll(openBlobFiles).toBe(0)
 })

@@ -180,8 +180,8 @@ class Serving {
     return new Promise((_, reject) => {
       const lost = (): void => reject(new ConnectionLost('the connection is closed'))
       if (socket.destroyed) lost()
-      else socket.once('close', lost)
-      // A socket that nobody reads does not learn that its peer has gone; one that is not written to neither.
+      // A socket that is not written to learns only from the end of what it reads that its peer has gone.
+      else socket.once('close', lost).once('end', () => socket.destroy())
     })
   }
 
@@ -290,6 +290,8 @@ class Serving {
     const fault = this.faultInRequest || this.#fault?.kind === 'status' ? undefined : this.#fault
     if (fault !== undefined) {
       this.#sendUnder(fault, status, head, body).catch((error: unknown) => {
+        this.#record(0)
+        if (body instanceof Readable) body.destroy()
         if (!(error instanceof ConnectionLost)) socket.destroy()
       })
     } else if (this.hasBody && !this.#request.complete && !this.#isSmallRemainder())
@@ -382,15 +384,13 @@ class Serving {
       if (kind === 'hang') await this.closed()
       if (kind === 'reset' || kind === 'truncate') await this.cut()
       if (kind === 'garbage') {
-        this.#record(0)
         socket.end(garbage)
         this.#drain()
-        return
+        throw new ConnectionLost('a fault answered')
       }
       await wait(fault.ms, undefined, { ref: false })
-      if (socket.destroyed) this.#record(0)
-      else if (this.hasBody && !this.#request.complete && !this.#isSmallRemainder())
-        this.#sendEarly(status, head)
+      if (socket.destroyed) throw new ConnectionLost('the connection is closed')
+      if (this.hasBody && !this.#request.complete && !this.#isSmallRemainder()) this.#sendEarly(status, head)
       else this.#sendPlainly(status, head, body)
       return
     }

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
+import { readdir, readlink } from 'node:fs/promises'
 import { connect } from 'node:net'
 import type { Socket } from 'node:net'
 import { connect as connectTls } from 'node:tls'
@@ -167,4 +168,12 @@ export async function ask(hcp: Emulator, request: WireRequest, node = 1): Promis
 /** Asks and says the status only. */
 export async function statusOf(hcp: Emulator, request: WireRequest, node = 1): Promise<number> {
   return (await ask(hcp, request, node)).status
+}
+
+/** Files of large objects that this process has open; always 0 where the system does not show them. */
+export async function openBlobFiles(): Promise<number> {
+  if (process.platform !== 'linux') return 0
+  const names = await readdir('/proc/self/fd')
+  const files = await Promise.all(names.map((name) => readlink(`/proc/self/fd/${name}`).catch(() => '')))
+  return files.filter((file) => /[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/.test(file)).length
 }
