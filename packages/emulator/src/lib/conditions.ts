@@ -23,6 +23,11 @@ export function hasConditions(headers: IncomingHttpHeaders): boolean {
   return names.some((name) => headers[name] !== undefined)
 }
 
+export function withoutConditions(headers: IncomingHttpHeaders): IncomingHttpHeaders {
+  const others = Object.entries(headers).filter(([name]) => !names.some((each) => each === name))
+  return Object.fromEntries(others)
+}
+
 /**
  * Evaluates a request's conditional headers against the current version (or its absence): the two that match ETags
  * first, then the two with dates. Dates compare with the change time, in seconds.

@@ -65,6 +65,18 @@ describe('a link', () => {
     expect((await ask(hcp, { path: `${path}/data/a.txt` })).headers).not.toHaveProperty('x-hcp-symlinktarget')
   })
 
+  test('is asked without conditions', async () => {
+    const path = await fresh()
+    const { headers } = await ask(hcp, { method: 'HEAD', path: `${path}/file` })
+    for (const method of ['GET', 'HEAD']) {
+      const condition = { 'If-None-Match': headers['etag']! }
+      expect(await statusOf(hcp, { method, path: `${path}/data/a.txt`, headers: condition })).toBe(304)
+      expect(await statusOf(hcp, { method, path: `${path}/file`, headers: condition })).toBe(200)
+    }
+    const remove = { method: 'DELETE', path: `${path}/file`, headers: { 'If-Match': '*' } }
+    expect(await statusOf(hcp, remove)).toBe(400)
+  })
+
   test('to a directory lists it, as the last part of a path only', async () => {
     const path = await fresh()
     for (const at of ['dir', 'dir/']) {

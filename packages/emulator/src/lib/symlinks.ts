@@ -1,5 +1,6 @@
 import type { Answer, Exchange } from './answer.ts'
 import { permissionsOn } from './access-control-list.ts'
+import { withoutConditions } from './conditions.ts'
 import type { Namespace, Symlink } from './namespace.ts'
 import { Refusal } from './refusal.ts'
 import { checkPath } from './request-target.ts'
@@ -19,7 +20,7 @@ type Handler = (exchange: Exchange) => Answer | Promise<Answer>
 
 /**
  * Answers a request in a namespace that has links. A link that is the last part of a path stands for its target, but for
- * a DELETE; nothing can be stored in its place. In the middle of a path, in a circle, or out of the namespace it leads
+ * a DELETE; nothing can be stored in its place, and conditions do not count. In the middle of a path, in a circle, or out of the namespace it leads
  * nowhere.
  */
 export function throughLinks(exchange: Exchange, type: string, handle: Handler): Answer | Promise<Answer> {
@@ -33,7 +34,8 @@ export function throughLinks(exchange: Exchange, type: string, handle: Handler):
   const path = follow(namespace, target.path)
   if (path === undefined) throw new Refusal(404)
   const permissions = permissionsOn(caller, namespace, path)
-  const answer = handle({ ...exchange, target: { ...target, path }, permissions })
+  const headers = method === 'DELETE' ? exchange.headers : withoutConditions(exchange.headers)
+  const answer = handle({ ...exchange, headers, target: { ...target, path }, permissions })
   const { link } = found
   return answer instanceof Promise ? answer.then((each) => labelled(each, link)) : labelled(answer, link)
 }
