@@ -1,4 +1,4 @@
-/** What packages built on the connection share with it: checks of arguments, HCP's hashes. Not needed to use a connection. */
+/** What packages built on the connection share with it: checks of arguments and bodies, HCP's hashes. Not needed to use a connection. */
 export {
   checkBoolean,
   checkInteger,
@@ -8,6 +8,7 @@ export {
   checkString,
   longestTime,
 } from './lib/arguments.ts'
+export { bodySource } from './lib/body.ts'
 export { bodyHash } from './lib/content-hash.ts'
 export { type ContentHash, hasher, hashOf, namedHashes, RunningHash } from './lib/hash.ts'
 export { RetryPolicy } from './lib/retry.ts'

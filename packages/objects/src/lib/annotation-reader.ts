@@ -1,32 +1,64 @@
-import { HcpHashError, type HcpResponse } from '@hcp/connection'
+import {
+  HcpError,
+  HcpHashError,
+  HcpProtocolError,
+  type HcpResponse,
+  HcpTimeoutError,
+  HcpTruncatedError,
+} from '@hcp/connection'
 import { RunningHash } from '@hcp/connection/support'
 import type { AnnotationMetadata } from './annotations.ts'
-import { factsOf } from './errors.ts'
+import { describe, factsOf } from './errors.ts'
+
+/** So often an annotation is fetched anew that came broken or damaged. */
+const freshStarts = 2
+
+/** An answer that has an annotation as its content. */
+interface AnnotationAnswer {
+  readonly response: HcpResponse
+  readonly metadata: AnnotationMetadata
+}
 
 /**
  * An annotation on its way. It is read by one of `bytes`, `text` or `for await`, once, or given up by `dump`; until then it holds a
  * connection. At the end it is compared with HCP's hash of it, where there is one.
  */
 export class AnnotationReader implements AsyncIterable<Uint8Array>, AsyncDisposable {
-  readonly metadata: AnnotationMetadata
-  readonly #response: HcpResponse
+  #answer: AnnotationAnswer
+  readonly #fetch: () => Promise<AnnotationAnswer>
 
   /** @internal */
-  constructor(response: HcpResponse, metadata: AnnotationMetadata) {
-    this.#response = response
-    this.metadata = metadata
+  constructor(answer: AnnotationAnswer, fetch: () => Promise<AnnotationAnswer>) {
+    this.#answer = answer
+    this.#fetch = fetch
   }
 
-  /** The whole annotation, in memory. @throws {HcpHashError} if it is not what HCP has the hash of. */
+  get metadata(): AnnotationMetadata {
+    return this.#answer.metadata
+  }
+
+  /**
+   * The whole annotation, in memory. One that comes broken or damaged is fetched anew, twice at most.
+   *
+   * @throws {HcpHashError} if it is not what HCP has the hash of.
+   */
   async bytes(): Promise<Uint8Array> {
-    const bytes = await this.#response.bytes()
-    const hash = this.#hash()
-    hash.update(bytes)
-    this.#check(hash)
-    return bytes
+    for (let fresh = 0; ; fresh++) {
+      try {
+        const bytes = await this.#answer.response.bytes()
+        const hash = this.#hash()
+        hash.update(bytes)
+        this.#check(hash)
+        return bytes
+      } catch (error) {
+        const outOfTime = error instanceof HcpTimeoutError && error.phase === 'deadline'
+        if (fresh === freshStarts || !HcpError.isInstance(error) || !error.retryable || outOfTime) throw error
+      }
+      this.#answer = await this.#fetch()
+    }
   }
 
-  /** The whole annotation as text. @throws {HcpHashError} if it is not what HCP has the hash of. */
+  /** The whole annotation as text, as `bytes` reads it. @throws {HcpHashError} if it is not what HCP has the hash of. */
   async text(): Promise<string> {
     const bytes = await this.bytes()
     return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString()
@@ -34,13 +66,13 @@ export class AnnotationReader implements AsyncIterable<Uint8Array>, AsyncDisposa
 
   /** Gives the rest up. */
   dump(): Promise<void> {
-    return this.#response.dump()
+    return this.#answer.response.dump()
   }
 
   /** Piece by piece; who has not come to the end without an error does not have the annotation. */
   async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array, void> {
     const hash = this.#hash()
-    for await (const chunk of this.#response) {
+    for await (const chunk of this.#answer.response) {
       hash.update(chunk)
       yield chunk
     }
@@ -48,7 +80,7 @@ export class AnnotationReader implements AsyncIterable<Uint8Array>, AsyncDisposa
   }
 
   [Symbol.asyncDispose](): Promise<void> {
-    return this.#response[Symbol.asyncDispose]()
+    return this.#answer.response[Symbol.asyncDispose]()
   }
 
   #hash(): RunningHash {
@@ -56,16 +88,26 @@ export class AnnotationReader implements AsyncIterable<Uint8Array>, AsyncDisposa
     return new RunningHash(hash === undefined ? [] : [hash.scheme])
   }
 
+  /** Compares what came with what the head of the answer says of it. */
   #check(running: RunningHash): void {
-    const { hash, name } = this.metadata
+    const { response, metadata } = this.#answer
+    const { hash, name, size } = metadata
+    if (running.size < size) {
+      const message = describe(response, `the annotation ended after ${running.size} of ${size} bytes`)
+      throw new HcpTruncatedError(message, size, running.size, factsOf(response))
+    }
+    if (running.size > size) {
+      const message = describe(response, `more came than the ${size} bytes of the annotation`)
+      throw new HcpProtocolError(message, factsOf(response))
+    }
     if (hash === undefined) return
     const actual = running.hex(hash.scheme)
     if (actual === undefined || actual === hash.hex) return
     throw new HcpHashError(
-      `The annotation "${name}" of ${this.#response.url} is not what HCP has the hash of`,
-      `${hash.scheme} ${hash.hex}`,
-      `${hash.scheme} ${actual}`,
-      factsOf(this.#response),
+      `The annotation "${name}" of ${response.url} has ${hash.scheme} ${actual}, but HCP reports ${hash.hex}`,
+      hash.hex,
+      actual,
+      factsOf(response),
     )
   }
 }

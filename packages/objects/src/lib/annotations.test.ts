@@ -1,4 +1,5 @@
 import { createHash, randomBytes } from 'node:crypto'
+import { buffer } from 'node:stream/consumers'
 import { HcpHashError, HcpProtocolError, HcpResponseError, HcpTruncatedError } from '@hcp/connection'
 import { type Emulator, startEmulator } from '@hcp/emulator'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
@@ -139,7 +140,10 @@ describe('one annotation', () => {
     await using server = await answeringXml('<b/>', headers)
     const read = (): ReturnType<typeof getAnnotation> => getAnnotation(server.requests, '/rest/a')
     await expect((await read()).bytes()).rejects.toThrow(HcpHashError)
-    await expect((await read()).text()).rejects.toMatchObject({ expected: `SHA-256 ${sha256('<a/>')}` })
+    await expect((await read()).text()).rejects.toMatchObject({
+      expected: sha256('<a/>'),
+      actual: sha256('<b/>'),
+    })
     const looping = (async () => {
       for await (const _chunk of await read());
     })()
@@ -158,12 +162,45 @@ describe('one annotation', () => {
     },
   )
 
-  test('cut short is an error', async () => {
+  test('cut short is fetched anew, and in the end an error', async () => {
+    let gets = 0
     await using server = await answering((_, response) => {
+      gets++
       response.writeHead(200, { 'Content-Length': '100' }).write('<b', () => response.destroy())
     })
     const annotation = await getAnnotation(server.requests, '/rest/a')
     await expect(annotation.bytes()).rejects.toThrow(HcpTruncatedError)
+    expect(gets).toBe(3)
+    const path = await stored()
+    await putAnnotation(requests, path, '<whole/>')
+    for (const kind of ['truncate', 'garbage'] as const) {
+      hcp.addFault({ kind, when: 'body', afterBytes: 2, method: 'GET', count: 2 })
+      expect(await (await getAnnotation(requests, path)).text()).toBe('<whole/>')
+    }
+  })
+
+  test.each([
+    ['shorter than HCP says', { 'X-HCP-Size': '9' }, HcpTruncatedError],
+    ['longer than HCP says', { 'X-HCP-Size': '2' }, HcpProtocolError],
+    ['compressed', { 'Content-Encoding': 'gzip' }, HcpProtocolError],
+  ])('that is %s is an error, in each way of reading, and holds no socket', async (_, headers, error) => {
+    await using server = await answeringXml('<b/>', headers)
+    const ways = [
+      async (): Promise<unknown> => (await getAnnotation(server.requests, '/rest/a')).bytes(),
+      async (): Promise<unknown> => buffer(await getAnnotation(server.requests, '/rest/a')),
+    ]
+    for (const read of ways)
+      for (let times = 0; times < 9; times++) await expect(read()).rejects.toThrow(error)
+  })
+
+  test('whose storing was answered by nobody was stored, though it cannot be stored again', async () => {
+    const path = '/rest/annotations/kept'
+    await objects.put(path, 'x', { retention: retainFor({ days: 1 }) })
+    hcp.addFault({ kind: 'reset', when: 'beforeHead', method: 'PUT', path, count: 1 })
+    await putAnnotation(requests, path, '<a/>')
+    hcp.addFault({ kind: 'status', status: 503, method: 'PUT', path, count: 1 })
+    await expect(putAnnotation(requests, path, '<b/>')).rejects.toMatchObject({ status: 403 })
+    expect(await (await getAnnotation(requests, path)).text()).toBe('<a/>')
   })
 })
 

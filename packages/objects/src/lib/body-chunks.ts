@@ -1,15 +1,21 @@
 import { createReadStream } from 'node:fs'
 import { stat } from 'node:fs/promises'
-import { type Body, type BodyContent, FileBody } from '@hcp/connection'
+import { type Body, type BodyContent, FileBody, HcpBodyError } from '@hcp/connection'
+import { bodySource } from '@hcp/connection/support'
 
 /** Pieces handed on at a time of what is in memory as a whole. */
 const pieceSize = 256 * 1024
 
-/** Bytes of a body, as far as that can be known before it is opened. */
+/**
+ * Bytes of a body, as far as that can be known before it is opened.
+ *
+ * @throws {TypeError | RangeError} for what cannot be a body, or has another size. @throws {HcpBodyError} if there is no such file.
+ */
 export async function bodySize(
   body: Body | null | undefined,
   size: number | undefined,
 ): Promise<number | undefined> {
+  bodySource(body, size)
   if (size !== undefined) return size
   if (body === undefined || body === null) return 0
   if (typeof body === 'string') return Buffer.byteLength(body)
@@ -17,22 +23,14 @@ export async function bodySize(
   if (body instanceof Blob) return body.size
   if (body instanceof URLSearchParams) return Buffer.byteLength(body.toString())
   if (body instanceof FileBody) {
-    const length = (await stat(body.path)).size
-    return (body.end === undefined ? length : body.end + 1) - body.start
+    const { path, start, end } = body
+    const { size: length } = await stat(path).catch((cause: unknown) => {
+      throw new HcpBodyError(`The body could not be opened: ${(cause as Error).message}`, { cause })
+    })
+    return Math.max(0, (end === undefined ? length : end + 1) - start)
   }
   return undefined
 }
-
-/** Whether a body can be sent only once. */
-const isOnce = (body: Body): boolean =>
-  typeof body === 'object' &&
-  !(
-    body instanceof Uint8Array ||
-    body instanceof ArrayBuffer ||
-    body instanceof Blob ||
-    body instanceof URLSearchParams ||
-    body instanceof FileBody
-  )
 
 /**
  * A body whose pieces pass through `through` on their way, each time that it is opened; as repeatable as the one given. Strings come
@@ -42,7 +40,7 @@ export function pipedBody(
   body: Body,
   through: (chunks: AsyncIterable<Uint8Array>) => AsyncIterable<Uint8Array>,
 ): Body {
-  if (isOnce(body)) return through(chunksOf(body as BodyContent))
+  if (bodySource(body, undefined)?.replayable === false) return through(chunksOf(body as BodyContent))
   return async () => through(chunksOf(typeof body === 'function' ? await body() : body))
 }
 

@@ -1,9 +1,10 @@
 import { checkOptions } from '@hcp/connection/support'
 import { responseError } from './errors.ts'
-import { headObject } from './head.ts'
+import { type ObjectMetadata, objectMetadata } from './metadata.ts'
 import { type CallOptions, known, type ObjectRequests } from './object-requests.ts'
 import { formatRetention, type Retention } from './retention.ts'
 import { checkSettings, type ObjectSettings, settingOptions, settingParams } from './settings.ts'
+import { timeLeft } from './time-left.ts'
 
 /** What to change of an object; what is not named stays as it is. */
 export interface MetadataChanges extends ObjectSettings {
@@ -38,7 +39,8 @@ export async function changeMetadata(
   if (domain !== undefined) params['domain'] = domain
   if (Object.keys(params).length === 0)
     throw new TypeError('changeMetadata: nothing to change; known are ' + [...knownChanges].join(', '))
-  const response = await requests.send('POST', path, options, {
+  const current = timeLeft(options)
+  const response = await requests.send('POST', path, current(), {
     body: new URLSearchParams(params),
     // All but an extension of what the object has now come to the same when they are carried out twice.
     idempotent: !(retention?.kind === 'offset' && retention.base === 'current'),
@@ -47,20 +49,34 @@ export async function changeMetadata(
   })
   if (response.ok) return
   const refusal = responseError(response)
+  if (response.attempts === 1) throw refusal
   // An earlier try, whose answer was lost, may have done it: some settings cannot be made a second time.
-  const repeated = response.attempts > 1 && retention !== undefined
-  if (!repeated || !(await hasRetention(requests, path, retention, options))) throw refusal
+  const head = await requests.send('HEAD', path, current())
+  if (!isChanged(objectMetadata(head), changes)) throw refusal
 }
 
-async function hasRetention(
-  requests: ObjectRequests,
-  path: string,
-  retention: Retention,
-  options: CallOptions,
-): Promise<boolean> {
-  const { retention: found, retentionClass } = await headObject(requests, path, options)
-  if (retention.kind === 'class') return retentionClass?.toLowerCase() === retention.name.toLowerCase()
-  if (retention.kind === 'until' && found.kind === 'until')
-    return formatRetention(found) === formatRetention(retention)
-  return found.kind === retention.kind
+/** Whether an object is as the changes want it, all of them: HCP makes all or none. */
+function isChanged(found: ObjectMetadata, changes: MetadataChanges): boolean {
+  const { retention, labeledHolds = [], owner, domain } = changes
+  const flags = (['hold', 'shred', 'index'] as const).every(
+    (flag) => changes[flag] === undefined || changes[flag] === found[flag],
+  )
+  const labels = labeledHolds.every(
+    ({ id, hold }) => hold === (found.labeledHolds.find((label) => label.id === id)?.hold ?? false),
+  )
+  const owned = owner === undefined || (owner ?? undefined) === found.owner
+  return (
+    flags &&
+    labels &&
+    owned &&
+    (domain === undefined || domain === found.domain) &&
+    (retention === undefined || hasRetention(found, retention))
+  )
+}
+
+function hasRetention({ retention: found, retentionClass }: ObjectMetadata, wanted: Retention): boolean {
+  if (wanted.kind === 'class') return retentionClass?.toLowerCase() === wanted.name.toLowerCase()
+  if (wanted.kind === 'until' && found.kind === 'until')
+    return formatRetention(found) === formatRetention(wanted)
+  return found.kind === wanted.kind
 }

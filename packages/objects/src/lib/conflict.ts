@@ -1,5 +1,6 @@
 import type { HcpResponse } from '@hcp/connection'
 import { type Conflict, describe, factsOf, ObjectConflictError } from './errors.ts'
+import { comparableHash } from './local-files.ts'
 import { type ObjectMetadata, objectMetadata } from './metadata.ts'
 import type { CallOptions, ObjectRequests } from './object-requests.ts'
 
@@ -36,8 +37,7 @@ export async function conflictError(
       conflict = 'occupied'
     else {
       existing = objectMetadata(head)
-      const known =
-        existing.hash ?? (existing.etag === undefined ? undefined : { scheme: 'MD5', hex: existing.etag })
+      const known = comparableHash(existing)
       const ours = known === undefined ? undefined : await hash(known.scheme)
       if (ours !== undefined)
         conflict = ours.size === existing.size && ours.hex === known?.hex ? 'identical' : 'different'

@@ -94,10 +94,34 @@ test('a copy whose answer is lost is not made twice, and not called done', async
   expect(hcp.requests(since).filter(({ method }) => method === 'PUT')).toHaveLength(1)
 })
 
+test.each([
+  [500, true],
+  [504, true],
+  [503, false],
+])(
+  'after a %i that says nothing of the copy it is not known whether it was made: %s',
+  async (status, unknown) => {
+    await versioned.put('/rest/d', 'x')
+    hcp.addFault({ kind: 'status', status, method: 'PUT' })
+    await expect(versioned.copy('/rest/d', '/rest/e')).rejects.toMatchObject(
+      unknown ? { code: 'HCP_AMBIGUOUS', attempts: 1, cause: { status } } : { code: 'HCP_RESPONSE', status },
+    )
+  },
+)
+
+test('the empty directory that HCP makes of a directory is no copy', async () => {
+  await objects.put('/rest/full/x', 'x')
+  await expect(objects.copy('/rest/full', '/rest/empty')).rejects.toThrow(
+    /directory, of which HCP copies nothing/,
+  )
+})
+
 test.each<[string, unknown, unknown, RegExp]>([
   ['a source that is no path', 'docs/a', {}, /path must begin/],
   ['a namespace without its tenant', { path: '/rest/a', namespace: 'n2' }, {}, /namespace.tenant/],
   ['a version that is none', { path: '/rest/a', version: 'list' }, {}, /version id in digits/],
+  ['a misspelt condition', { path: '/rest/a', conditions: { ifmatch: 'x' } }, {}, /unknown option "ifmatch"/],
+  ['a flag that is none', '/rest/a', { forceEtag: 'yes' }, /forceEtag must be true or false/],
   ['a misspelt option', '/rest/a', { annotation: true }, /unknown option "annotation"/],
 ])('%s is refused before anything is sent', async (_, source, options, message) => {
   const before = hcp.requests(0).length

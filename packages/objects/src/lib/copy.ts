@@ -1,12 +1,14 @@
-import { HcpAmbiguousError, HcpError, HcpResponseError } from '@hcp/connection'
+import { HcpAmbiguousError, HcpError, type HcpResponse, HcpResponseError } from '@hcp/connection'
 import { checkBoolean, checkOptions, requestPath } from '@hcp/connection/support'
 import { conditionHeaders, conditionOptions, type Conditions } from './conditions.ts'
 import { conflictError } from './conflict.ts'
-import { ObjectNotFoundError, responseError } from './errors.ts'
-import { checkVersion, headObject } from './head.ts'
+import { describe, factsOf, ObjectNotFoundError, responseError } from './errors.ts'
+import { checkVersion } from './head.ts'
+import { objectMetadata } from './metadata.ts'
 import { type CallOptions, checkPath, known, type ObjectRequests } from './object-requests.ts'
 import { type StoredObject, stored } from './put.ts'
 import { checkSettings, type ObjectSettings, settingOptions, settingParams } from './settings.ts'
+import { timeLeft } from './time-left.ts'
 
 /** What to copy. A path alone is an object of the same namespace. */
 export interface CopySource {
@@ -31,6 +33,7 @@ export interface CopyOptions extends CallOptions, Conditions, ObjectSettings {
 
 const knownCopy = known(...conditionOptions, ...settingOptions, 'annotations', 'forceEtag')
 const knownSource: ReadonlySet<string> = new Set(['path', 'namespace', 'version', 'encoded', 'conditions'])
+const knownConditions: ReadonlySet<string> = new Set(conditionOptions)
 
 export async function copyObject(
   requests: ObjectRequests,
@@ -41,30 +44,32 @@ export async function copyObject(
   checkOptions('copy', options, knownCopy)
   const from: CopySource = typeof source === 'string' ? { path: source } : source
   checkOptions('copy: source', from, knownSource)
+  const { conditions = {} } = from
+  checkOptions('copy: source.conditions', conditions, knownConditions)
   checkSettings(options)
   const { annotations = false, forceEtag = false } = options
   checkBoolean('annotations', annotations)
+  checkBoolean('forceEtag', forceEtag)
+  const current = timeLeft(options)
   const fqdn = requests.connection.target.fqdn
   let response
   try {
-    response = await requests.send('PUT', path, options, {
+    response = await requests.send('PUT', path, current(), {
       params: { ...settingParams(options), forceEtag: forceEtag ? 'true' : undefined },
       headers: {
         ...conditionHeaders(options),
-        ...conditionHeaders(from.conditions ?? {}, 'X-HCP-CopySource-'),
+        ...conditionHeaders(conditions, 'X-HCP-CopySource-'),
         'X-HCP-CopySource': sourceName(from, fqdn),
         'X-HCP-MetadataDirective': annotations ? 'ALL' : 'NONE',
       },
       accept: [409],
     })
   } catch (error) {
-    throw error instanceof HcpError && error.sent && !(error instanceof HcpResponseError)
-      ? ambiguous(error)
-      : error
+    throw error instanceof HcpError && mayBeCarriedOut(error) ? ambiguous(error) : error
   }
   if (response.status === 409) {
-    throw await conflictError(requests, path, response, options, (scheme) =>
-      sourceHash(requests, from, scheme, options),
+    throw await conflictError(requests, path, response, current(), (scheme) =>
+      sourceHash(requests, from, scheme, current()),
     )
   }
   if (response.status === 204) {
@@ -75,7 +80,33 @@ export async function copyObject(
     )
   }
   if (response.status !== 201) throw responseError(response)
-  return stored(path, response)
+  const copied = stored(path, response)
+  const { versionId, hash, etag } = copied
+  // Of a directory HCP makes an empty one, and says that all is well.
+  if (versionId === undefined && hash === undefined && etag === undefined)
+    await checkMadeObject(requests, path, response, current())
+  return copied
+}
+
+async function checkMadeObject(
+  requests: ObjectRequests,
+  path: string,
+  response: HcpResponse,
+  options: CallOptions,
+): Promise<void> {
+  const head = await requests.send('HEAD', path, options)
+  if (head.header('x-hcp-type') !== 'directory') return
+  const message = describe(
+    response,
+    'the source is a directory, of which HCP copies nothing: it made an empty directory',
+  )
+  throw new ObjectNotFoundError(response.status, response.errorMessage, message, factsOf(response))
+}
+
+/** Busy nodes have done nothing with a request (503, 429); another failure may be that of the answer alone. */
+function mayBeCarriedOut(error: HcpError): boolean {
+  if (!(error instanceof HcpResponseError)) return error.sent
+  return error.retryable && error.status !== 503 && error.status !== 429
 }
 
 /** `namespace.tenant/path?version=id`, percent-encoded (Using a Namespace, "Copying an object"). */
@@ -94,17 +125,14 @@ function sourceName({ path, namespace, version, encoded = false }: CopySource, f
 /** What was to be copied, as far as it is in this namespace, where we can ask for it. */
 async function sourceHash(
   requests: ObjectRequests,
-  { path, namespace, version, encoded }: CopySource,
+  { path, namespace, version, encoded = false }: CopySource,
   scheme: string,
-  { signal, deadline }: CopyOptions,
+  options: CallOptions,
 ): Promise<{ readonly hex: string; readonly size: number } | undefined> {
   if (namespace !== undefined) return undefined
-  const { hash, size } = await headObject(requests, path, {
-    ...(version === undefined ? {} : { version }),
-    ...(encoded === undefined ? {} : { encoded }),
-    ...(signal === undefined ? {} : { signal }),
-    ...(deadline === undefined ? {} : { deadline }),
-  })
+  const params = { version: checkVersion(version) }
+  const head = await requests.send('HEAD', path, { ...options, encoded }, { params })
+  const { hash, size } = objectMetadata(head)
   return hash?.scheme === scheme ? { hex: hash.hex, size } : undefined
 }
 

@@ -69,6 +69,26 @@ describe('makeDirectory', () => {
     expect(await objects.exists('/rest/d/lost')).toBe(true)
   })
 
+  test.each([
+    ['is older than the call is not made by it', 3_600_000, false],
+    ['came up during the call is', 0, true],
+  ])('a directory in the way of a repetition that %s', async (_, age, made) => {
+    let puts = 0
+    await using server = await answering((request, response) => {
+      const now = Date.now()
+      const headers = {
+        'X-HCP-Type': 'directory',
+        'X-HCP-Time': String(Math.floor(now / 1_000)),
+        'X-HCP-ChangeTimeMilliseconds': `${now - age}.00`,
+      }
+      response.writeHead(request.method === 'HEAD' ? 200 : puts++ === 0 ? 503 : 409, headers).end()
+    })
+    const making = makeDirectory(server.requests, '/rest/d')
+    if (made) expect(await making).toBe(true)
+    else await expect(making).rejects.toMatchObject({ conflict: 'occupied' })
+    expect(puts).toBe(2)
+  })
+
   test.each([{ existing: 'fine' }, { existing: true }])(
     '%j is refused before anything is sent',
     async (options) => {

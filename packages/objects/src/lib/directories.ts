@@ -39,6 +39,7 @@ export async function makeDirectory(
   if (existing !== 'error' && existing !== 'ok')
     throw new RangeError(`existing must be "error" or "ok", not ${String(existing)}`)
   const current = timeLeft(options)
+  const began = performance.now()
   // Made twice it is still one directory; a conflict is looked at below.
   const response = await requests.send('PUT', path, current(), {
     params: { type: 'directory' },
@@ -48,11 +49,20 @@ export async function makeDirectory(
   if (response.status !== 409) return true
   const head = await requests.send('HEAD', path, current(), { accept: [404] })
   const isDirectory = head.ok && head.header('x-hcp-type') === 'directory' && linkOf(head) === undefined
-  // The answer to an earlier try was lost: then it is that try that made it.
-  if (isDirectory && response.attempts > 1) return true
+  // The answer to an earlier try may have been lost: then it is that try that made it, unless it is older than that.
+  if (isDirectory && response.attempts > 1 && !(leastAge(head) > performance.now() - began)) return true
   if (isDirectory && existing === 'ok') return false
   throw conflict(response, head)
 }
+
+/** Clocks of nodes differ a little. Milliseconds. */
+const clockSlack = 250
+
+/** Milliseconds since the last change of a directory, at the least: HCP tells its own time in whole seconds. */
+const leastAge = (head: HcpResponse): number =>
+  Number(head.header('x-hcp-time')) * 1_000 -
+  clockSlack -
+  (directoryMetadata(head).changeTime?.getTime() ?? Number.NaN)
 
 function conflict(response: HcpResponse, head: HcpResponse): ObjectConflictError {
   const isObject = head.ok && head.header('x-hcp-type') !== 'directory' && linkOf(head) === undefined

@@ -78,11 +78,12 @@ export function describe(response: HcpResponse, hint?: string): string {
 }
 
 /** @throws {HcpProtocolError} if the content is compressed, though nobody asked for that: its size and hash are those of other bytes. */
-export function checkIsPlain(response: HcpResponse): void {
+export async function checkIsPlain(response: HcpResponse): Promise<void> {
   const coding = response.header('content-encoding') || 'identity'
-  if (coding !== 'identity')
-    throw new HcpProtocolError(
-      describe(response, `the answer is in ${coding}, which was not asked for`),
-      factsOf(response),
-    )
+  if (coding === 'identity') return
+  await response.dump()
+  throw new HcpProtocolError(
+    describe(response, `the answer is in ${coding}, which was not asked for`),
+    factsOf(response),
+  )
 }

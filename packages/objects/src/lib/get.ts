@@ -88,7 +88,7 @@ export async function getObject(
   })
   try {
     checkIsObject(response)
-    checkIsPlain(response)
+    await checkIsPlain(response)
     checkExtent(response, range)
     const annotation = whole && (await readAnnotation(response, whole['annotation'] as string))
     return new ObjectReader(response, {

@@ -192,6 +192,14 @@ describe('on HCP', () => {
     expect(hcp.requests(0).length).toBe(before)
   })
 
+  test('a refusal is not taken for the repetition of a change, of which only a part is so already', async () => {
+    await objects.put('/rest/partly', 'x', { retention: deletionProhibited, shred: true })
+    hcp.addFault({ kind: 'status', status: 503, method: 'POST', count: 1 })
+    const changing = objects.changeMetadata('/rest/partly', { retention: deletionProhibited, shred: false })
+    await expect(changing).rejects.toMatchObject({ status: 400, attempts: 2 })
+    expect((await objects.head('/rest/partly')).shred).toBe(true)
+  })
+
   test('a change that is lost on its way back is made again where that does no harm', async () => {
     await objects.put('/rest/lost', 'x')
     hcp.addFault({ kind: 'reset', when: 'beforeHead', method: 'POST', count: 1 })

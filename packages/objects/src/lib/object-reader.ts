@@ -369,7 +369,7 @@ export class ObjectReader implements AsyncIterable<Uint8Array>, AsyncDisposable 
       response = await ask(versionId)
     }
     try {
-      this.#checkGoesOn(response, received)
+      await this.#checkGoesOn(response, received)
     } catch (error) {
       await response.dump()
       throw error
@@ -378,7 +378,7 @@ export class ObjectReader implements AsyncIterable<Uint8Array>, AsyncDisposable 
   }
 
   /** Conditions are not heeded everywhere, for example not through symbolic links: what counts is what the answer is. */
-  #checkGoesOn(response: HcpResponse, received: number): void {
+  async #checkGoesOn(response: HcpResponse, received: number): Promise<void> {
     if (!response.ok || response.status === 204 || !isSame(this.metadata, objectMetadata(response))) {
       throw new ObjectConditionError(
         response.status,
@@ -387,7 +387,7 @@ export class ObjectReader implements AsyncIterable<Uint8Array>, AsyncDisposable 
         factsOf(response),
       )
     }
-    checkIsPlain(response)
+    await checkIsPlain(response)
     const { start, length } = extentOf(response)
     if (start !== this.start + received || !Object.is(length, this.size - received)) {
       throw new HcpProtocolError(

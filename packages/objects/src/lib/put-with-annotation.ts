@@ -1,5 +1,5 @@
 import { type Body, HcpHashError, type HcpResponse } from '@hcp/connection'
-import { hashOf, namedHashes, RunningHash } from '@hcp/connection/support'
+import { checkOptions, hashOf, namedHashes, RunningHash } from '@hcp/connection/support'
 import { checkAnnotationName } from './annotation-name.ts'
 import { bodySize, pipedBody } from './body-chunks.ts'
 import { factsOf } from './errors.ts'
@@ -9,9 +9,14 @@ import type { CallOptions, ObjectRequests, RequestParts } from './object-request
 export interface AnnotationInPut {
   /** Default `default`. */
   readonly name?: string
-  /** XML where the namespace checks for it, else anything. */
+  /**
+   * XML where the namespace checks for it, else anything. Of what is not well-formed there HCP stores nothing, but leaves an empty object,
+   * which a PUT without annotation replaces.
+   */
   readonly content: string | Uint8Array
 }
+
+const knownAnnotation: ReadonlySet<string> = new Set(['name', 'content'])
 
 /**
  * One request for an object and an annotation: the data and directly after it the annotation, told apart by `X-HCP-Size` (Using a
@@ -27,6 +32,7 @@ export async function putWithAnnotation(
   options: CallOptions,
   parts: RequestParts,
 ): Promise<HcpResponse> {
+  checkOptions('put: annotation', annotation, knownAnnotation)
   const { name = 'default', content } = annotation
   checkAnnotationName(name)
   if (typeof content !== 'string' && !(content instanceof Uint8Array))
@@ -61,11 +67,9 @@ export async function putWithAnnotation(
     size: dataSize + tail.byteLength,
   })
   if (response.ok && parts.verifyHash !== false) {
-    for (const { scheme, hex } of namedHashes(response.headers)) {
-      const actual = sent?.hex(scheme)
-      if (actual !== undefined && actual !== hex) throw notWhatWasSent(response, actual, hex)
-      if (actual !== undefined) break
-    }
+    const of = namedHashes(response.headers).find(({ scheme }) => sent?.hex(scheme) !== undefined)
+    const data = of && sent?.hex(of.scheme)
+    if (of === undefined || data !== of.hex) throw notWhatWasSent(response, data, of?.hex)
     const [named] = namedHashes({ 'x-hcp-hash': response.headers['x-hcp-custommetadatahash'] })
     const actual = named && hashOf(named.scheme, tail)
     if (named !== undefined && actual !== undefined && actual !== named.hex)
@@ -74,9 +78,15 @@ export async function putWithAnnotation(
   return response
 }
 
-const notWhatWasSent = (response: HcpResponse, sent: string, stored: string): HcpHashError =>
+const notWhatWasSent = (
+  response: HcpResponse,
+  sent: string | undefined,
+  stored: string | undefined,
+): HcpHashError =>
   new HcpHashError(
-    `HCP stored ${response.url} with the hash ${stored}, but what was sent has ${sent}: what is stored is not what was meant`,
+    stored === undefined
+      ? `The answer to PUT ${response.url} names no hash that the body can be compared with`
+      : `HCP stored ${response.url} with the hash ${stored}, but what was sent has ${sent}: what is stored is not what was meant`,
     sent,
     stored,
     factsOf(response),

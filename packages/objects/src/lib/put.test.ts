@@ -6,10 +6,11 @@ import { Readable } from 'node:stream'
 import { type Body, FileBody, HcpBodyError, HcpHashError } from '@hcp/connection'
 import { type Emulator, startEmulator } from '@hcp/emulator'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { answering } from '../../test/answering.ts'
 import { clientOf } from '../../test/emulated.ts'
 import { ObjectConditionError, ObjectConflictError, ObjectNotFoundError } from './errors.ts'
 import type { ObjectClient } from './object-client.ts'
-import type { PutOptions } from './put.ts'
+import { putObject, type PutOptions } from './put.ts'
 import { retentionClass, retainUntil } from './retention.ts'
 
 let hcp: Emulator
@@ -208,6 +209,45 @@ describe('what a conflict means is told apart', () => {
     await expect(objects.put(path, 'else', { acceptIdentical: true })).rejects.toThrow(ObjectConflictError)
   })
 
+  test('identical content is not accepted without the annotation that was to come with it', async () => {
+    const path = fresh()
+    const options = { acceptIdentical: true, annotation: { content: '<a/>' } }
+    await objects.put(path, 'same')
+    const missing = await conflict(objects.put(path, 'same', options))
+    expect(missing).toMatchObject({ conflict: 'identical', existing: { annotations: [] } })
+    await objects.putAnnotation(path, '<b/>')
+    await conflict(objects.put(path, 'same', options))
+    await objects.putAnnotation(path, '<a/>')
+    expect((await objects.put(path, 'same', options)).created).toBe(false)
+  })
+
+  test('an ETag that is no hash tells nothing, as of objects that were stored in parts', async () => {
+    await using server = await answering((request, response) => {
+      request.resume()
+      response.writeHead(request.method === 'PUT' ? 409 : 200, { ETag: `"${'0'.repeat(32)}-5"` }).end()
+    })
+    const error = await conflict(putObject(server.requests, '/rest/a', 'x'))
+    expect(error.conflict).toBe('unknown')
+  })
+
+  test('within the deadline of the call, whatever takes long', async () => {
+    await using server = await answering((request, response) => {
+      request.resume()
+      const headers = { 'X-HCP-Hash': `SHA-256 ${'0'.repeat(64)}` }
+      response.writeHead(request.method === 'PUT' ? 409 : 200, headers).end()
+    })
+    let opened = 0
+    // Comparing it would take for ever.
+    const body = async function* (): AsyncGenerator<string> {
+      if (++opened > 1) await new Promise(() => {})
+      yield 'x'
+    }
+    const began = performance.now()
+    const error = await conflict(putObject(server.requests, '/rest/a', body, { deadline: 300 }))
+    expect(error.conflict).toBe('unknown')
+    expect(performance.now() - began).toBeLessThan(2_000)
+  })
+
   test('create only, where versions would be made', async () => {
     const path = fresh()
     await versioned.put(path, 'one', { ifNoneMatch: '*' })
@@ -240,6 +280,26 @@ test('content that HCP stored otherwise than it was sent is noticed', async () =
   }
 })
 
+test('a file that is not there is a fault of the body, with progress as without', async () => {
+  const body = new FileBody(join(folder, 'missing'))
+  for (const options of [{}, { onProgress: () => {} }, { annotation: { content: '' } }])
+    await expect(objects.put(fresh(), body, options)).rejects.toThrow(HcpBodyError)
+})
+
+test('what HCP names no hash of is not verified, alone or with an annotation', async () => {
+  await using server = await answering((request, response) => {
+    request.resume().on('end', () => response.writeHead(201, { 'X-HCP-VersionId': '1' }).end())
+  })
+  for (const options of [{}, { annotation: { content: '' } }]) {
+    await expect(putObject(server.requests, '/rest/a', 'x', options)).rejects.toThrow(HcpHashError)
+    expect(await putObject(server.requests, '/rest/a', 'x', { ...options, verifyHash: false })).toMatchObject(
+      {
+        created: true,
+      },
+    )
+  }
+})
+
 test.each<[string, Body, unknown, RegExp]>([
   ['a misspelt option', 'x', { retension: 1 }, /unknown option "retension"/],
   ['a retention that is none', 'x', { retention: 'A+1y' }, /retention/],
@@ -261,6 +321,27 @@ test.each<[string, Body, unknown, RegExp]>([
   ['a date that is none', 'x', { ifModifiedSince: new Date(Number.NaN) }, /valid Date/],
   ['a bad annotation name', 'x', { annotation: { name: '-', content: '' } }, /name of an annotation/],
   ['a body that is none', 5 as unknown as Body, {}, /body must be/],
+  ['a body that is none, with progress', 5 as unknown as Body, { onProgress: () => {} }, /body must be/],
+  [
+    'a stream that was read before, with progress',
+    Readable.from([]).destroy(),
+    { onProgress: () => {} },
+    /read or closed before/,
+  ],
+  [
+    'a stream that was read before, with an annotation',
+    Readable.from([]).destroy(),
+    { annotation: { content: '' }, size: 0 },
+    /read or closed before/,
+  ],
+  ['another size than that of the body', 'x', { size: 2, onProgress: () => {} }, /the body has 1/],
+  [
+    'a misspelt part of an annotation',
+    'x',
+    { annotation: { nam: 'a', content: '' } },
+    /unknown option "nam"/,
+  ],
+  ['options that are none', 'x', null, /options must be an object, not null/],
 ])('%s is refused before anything is sent', async (_, body, options, message) => {
   const before = hcp.requests(0).length
   await expect(objects.put('/rest/refused', body, options as PutOptions)).rejects.toThrow(message)

@@ -9,6 +9,7 @@ import {
 } from '@hcp/connection/support'
 import { bodySize, pipedBody } from './body-chunks.ts'
 import { conditionHeaders, conditionOptions, type Conditions } from './conditions.ts'
+import { hasSameAnnotation } from './annotations.ts'
 import { conflictError } from './conflict.ts'
 import { responseError } from './errors.ts'
 import type { ObjectMetadata } from './metadata.ts'
@@ -22,6 +23,7 @@ import {
 import { checkProgress, counted, type OnProgress } from './progress.ts'
 import { type AnnotationInPut, putWithAnnotation } from './put-with-annotation.ts'
 import { checkSettings, type ObjectSettings, settingOptions, settingParams } from './settings.ts'
+import { timeLeft } from './time-left.ts'
 
 /** How to store an object. What is not said is as the namespace has it, or, for a new version, as in the version before. */
 export interface PutOptions extends CallOptions, Conditions, ObjectSettings {
@@ -36,8 +38,9 @@ export interface PutOptions extends CallOptions, Conditions, ObjectSettings {
   /** Compare what HCP says it stored with what was sent. Default true. */
   readonly verifyHash?: boolean
   /**
-   * If the name has an object with just this content already, that is as good as stored: the result then has `created: false`. Its
-   * settings are left as they are. Default false: an `ObjectConflictError`.
+   * If the name has an object with just this content already, and the same `annotation` if one was given, that is as good as stored:
+   * the result then has `created: false`. Its settings are left as they are. Content that can be read only once cannot be compared.
+   * Default false: an `ObjectConflictError`.
    */
   readonly acceptIdentical?: boolean
   /** Called as the content goes out. */
@@ -80,11 +83,11 @@ export async function putObject(
   body: Body | null | undefined,
   options: PutOptions = noOptions,
 ): Promise<StoredObject> {
-  const { verifyHash = true, acceptIdentical = false, annotation, onProgress, size, signal } = options
+  if (options !== noOptions) checkOptions('put', options, knownPut)
+  const { verifyHash = true, acceptIdentical = false, annotation, onProgress, size } = options
   let params: Record<string, string> | undefined
   let headers: Record<string, string> | undefined
   if (options !== noOptions) {
-    checkOptions('put', options, knownPut)
     checkBoolean('verifyHash', verifyHash)
     checkBoolean('acceptIdentical', acceptIdentical)
     checkProgress(onProgress)
@@ -92,6 +95,7 @@ export async function putObject(
     params = { ...settingParams(options), ...aclParam(options.acl) }
     headers = { ...conditionHeaders(options), ...typeHeader(options.contentType) }
   }
+  const current = timeLeft(options)
   const parts: RequestParts = { params, headers, size, verifyHash, accept: conflicts }
   let content = body
   if (onProgress !== undefined && body !== null && body !== undefined) {
@@ -101,17 +105,27 @@ export async function putObject(
   }
   const response =
     annotation === undefined
-      ? await requests.send('PUT', path, options, { ...parts, body: content })
-      : await putWithAnnotation(requests, path, content ?? '', annotation, options, parts)
+      ? await requests.send('PUT', path, current(), { ...parts, body: content })
+      : await putWithAnnotation(requests, path, content ?? '', annotation, current(), parts)
   if (response.ok) return stored(path, response)
-  if (response.status === 412 && options.ifNoneMatch !== '*') throw responseError(response)
-  const conflict = await conflictError(requests, path, response, options, (scheme) =>
-    bodyHash(body, scheme, { size, signal }),
+  if (response.status === 412 && headers?.['If-None-Match'] !== '*') throw responseError(response)
+  const conflict = await conflictError(requests, path, response, current(), (scheme) =>
+    bodyHash(body, scheme, { size, signal: signalOf(current()) }),
   )
   const { existing } = conflict
-  if (acceptIdentical && conflict.conflict === 'identical' && existing !== undefined)
-    return { ...stored(path, response), ...identityOf(existing), created: false }
-  throw conflict
+  const same =
+    acceptIdentical &&
+    conflict.conflict === 'identical' &&
+    (annotation === undefined || (await hasSameAnnotation(requests, path, annotation, current())))
+  if (!same || existing === undefined) throw conflict
+  return { ...stored(path, response), ...identityOf(existing), created: false }
+}
+
+/** Ends with the caller's signal, and with the deadline. */
+function signalOf({ signal, deadline }: CallOptions): AbortSignal | undefined {
+  if (deadline === undefined) return signal
+  const timeout = AbortSignal.timeout(deadline)
+  return signal === undefined ? timeout : AbortSignal.any([signal, timeout])
 }
 
 export function stored(path: string, response: HcpResponse): StoredObject {
