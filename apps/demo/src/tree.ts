@@ -108,13 +108,10 @@ async function makeTree(folder: string): Promise<ReadonlyMap<string, Buffer>> {
 
 /** @returns How many files were through when the program was gone. */
 async function uploadUntilKilled(job: TreeJob, reach: Reach, signal: AbortSignal): Promise<number> {
-  const child: ChildProcess = spawn(
-    process.execPath,
-    ['--no-warnings', uploader, JSON.stringify({ job, reach })],
-    {
-      stdio: ['ignore', 'pipe', 'inherit'],
-    },
-  )
+  signal.throwIfAborted()
+  const child: ChildProcess = spawn(process.execPath, [uploader, JSON.stringify({ job, reach })], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
   const gone = once(child, 'close')
   const kill = (): boolean => child.kill('SIGKILL')
   signal.addEventListener('abort', kill)
