@@ -22,7 +22,7 @@ import { contentFor, sha256, treeOf } from '../../test/trees.ts'
 import { downloadTree, type DownloadTreeOptions } from './download-tree.ts'
 import { ObjectNotFoundError } from './errors.ts'
 import type { ObjectClient } from './object-client.ts'
-import { LocalFileError, TransferStoppedError } from './transfer-errors.ts'
+import { TransferStoppedError } from './transfer-errors.ts'
 import type { FileEvent, TransferProgress, TransferSummary } from './transfer-summary.ts'
 
 let hcp: Emulator
@@ -300,9 +300,11 @@ describe('failures', () => {
 
   test('two transfers do not write one folder', async () => {
     await store({ a: 1 })
-    const first = downloadTree(client, path, tree)
-    await expect(downloadTree(client, path, tree)).rejects.toBeInstanceOf(LocalFileError)
-    expect((await first).stored).toBe(1)
+    hcp.addFault({ kind: 'delay', ms: 100 })
+    const calls = await Promise.allSettled([1, 2].map(() => downloadTree(client, path, tree)))
+    const [done, refused] = calls.toSorted((a, b) => (a.status < b.status ? -1 : 1))
+    expect(done).toMatchObject({ status: 'fulfilled', value: { stored: 1 } })
+    expect(refused).toMatchObject({ status: 'rejected', reason: { code: 'HCP_LOCAL_FILE', problem: 'busy' } })
   })
 
   test.each([

@@ -8,7 +8,6 @@ import {
   checkSignal,
   checkString,
   requestPath,
-  RetryPolicy,
 } from '@hcp/connection/support'
 import type { Conditions } from './conditions.ts'
 import { ObjectConditionError, ObjectConflictError, ObjectNotFoundError } from './errors.ts'
@@ -83,7 +82,8 @@ const notForFiles: ReadonlySet<string> = new Set([
   'onProgress',
 ])
 /** Of a name that somebody is writing: HCP says to wait a second or two (Using a Namespace, "Failed HTTP write operations"). */
-const whileBusy = new RetryPolicy({ attempts: 6 })
+const busyAttempts = 6
+const busyPause = (attempt: number): number => Math.min(3_200, 200 * 2 ** attempt) * (0.5 + Math.random() / 2)
 
 /** What the journal says of a file. */
 interface Entry {
@@ -305,12 +305,12 @@ class Upload {
         })
         return 'stored'
       } catch (error) {
-        if (attempt >= whileBusy.attempts) throw error
+        if (attempt >= busyAttempts) throw error
         if (error instanceof ObjectConflictError) {
           if (error.conflict === 'identical') return 'identical'
           const mayReplace = existing === 'version' && condition.ifNoneMatch !== undefined
           if (error.conflict === 'busy' || mayTellLater(error))
-            await pause(whileBusy.delay(attempt), undefined, { signal })
+            await pause(busyPause(attempt), undefined, { signal })
           else if (error.conflict === 'different' && mayReplace && error.existing !== undefined)
             condition = replacing(error.existing)
           else throw error
