@@ -178,3 +178,14 @@ test('the root directory too has its time of change again', () => {
   for (const each of all(one)) other.apply(each)
   expect(other.root.change).toBe(4)
 })
+
+test('the time of change of a directory is that of objects that come or go, and not of their old versions', () => {
+  const namespace = new Namespace('m', settings)
+  const change = (): unknown => (namespace.find('d') as Directory).change
+  namespace.apply({ op: 'put', path: 'd/a', version: version(1) })
+  namespace.apply({ op: 'put', path: 'd/a', version: version(2) })
+  namespace.apply({ op: 'remove-versions', path: 'd/a', ids: [1], at: 5 })
+  expect(change()).toBe(2)
+  namespace.apply({ op: 'remove-versions', path: 'd/a', ids: [2], at: 6 })
+  expect(change()).toBe(6)
+})

@@ -252,8 +252,8 @@ export class Namespace {
         const left = entry.versions.filter(({ id }) => !ids.has(id))
         entry.versions.splice(0, Infinity, ...left)
         gone.forEach(drop)
-        parent.change = Math.max(parent.change, change.at)
         if (left.length > 0) break
+        parent.change = Math.max(parent.change, change.at)
         parent.children.delete(name)
         this.#prune(change.path)
         break
