@@ -77,6 +77,16 @@ describe('one annotation', () => {
     expect(await (await getAnnotation(requests, path)).text()).toBe('<a/>')
   })
 
+  test('is never another one than was named', async () => {
+    const path = await stored()
+    await putAnnotation(requests, path, '<a/>')
+    const options = { name: null } as unknown as { name: string }
+    for (const call of [deleteAnnotation, getAnnotation, headAnnotation, hasAnnotation])
+      await expect(call(requests, path, options)).rejects.toThrow(TypeError)
+    await expect(putAnnotation(requests, path, '<b/>', options)).rejects.toThrow(TypeError)
+    expect(await (await getAnnotation(requests, path)).text()).toBe('<a/>')
+  })
+
   test('that is not there is told from an object that is not there', async () => {
     const path = await stored()
     for (const read of [getAnnotation, headAnnotation]) {

@@ -207,7 +207,7 @@ export async function putAnnotation(
   options: AnnotationWriteOptions = {},
 ): Promise<void> {
   checkOptions('putAnnotation', options, knownWrite)
-  const name = checkAnnotationName(options.name ?? 'default')
+  const name = nameOf(options)
   checkContent('content', content)
   await send(requests, path, name, content, timeLeft(options))
 }
@@ -290,7 +290,7 @@ export async function putAnnotations(
 /**
  * Deletes an annotation of the current version.
  *
- * @returns Whether there was one.
+ * @returns Whether there was one; true as well if a repetition, after an answer that was lost or busy, found none.
  * @throws {ObjectNotFoundError} if there is no such object. @throws {HcpResponseError} 403 if retention forbids it.
  * @see Using a Namespace, "Deleting an annotation"
  */
@@ -300,7 +300,7 @@ export async function deleteAnnotation(
   options: AnnotationWriteOptions = {},
 ): Promise<boolean> {
   checkOptions('deleteAnnotation', options, knownWrite)
-  const params = { type: 'custom-metadata', annotation: checkAnnotationName(options.name ?? 'default') }
+  const params = { type: 'custom-metadata', annotation: nameOf(options) }
   const response = await sendHinted(requests, 'DELETE', path, options, { params }, deleteHints)
   // The answer to an earlier try was lost: then it is that try that deleted it.
   return response.status !== 204 || response.attempts > 1
@@ -311,12 +311,14 @@ function readParams(
   options: AnnotationReadOptions,
 ): { name: string; params: Record<string, string | undefined> } {
   checkOptions(method, options, knownRead)
-  const name = checkAnnotationName(options.name ?? 'default')
+  const name = nameOf(options)
   return {
     name,
     params: { type: 'custom-metadata', annotation: name, version: checkVersion(options.version) },
   }
 }
+
+const nameOf = ({ name = 'default' }: { readonly name?: string }): string => checkAnnotationName(name)
 
 async function checkIsThere(response: HcpResponse): Promise<void> {
   if (response.status !== 204) return

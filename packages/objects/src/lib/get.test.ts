@@ -47,6 +47,7 @@ describe.each(ways)('read by %s', (_, read) => {
     expect(reader.verified).toBe(false)
     expect(digest(await read(reader))).toBe(digest(expected))
     expect(reader).toMatchObject({ size: expected.length, start: 0, verified: true, resumed: 0 })
+    expect(reader.requestId).toMatch(/^[0-9A-F]{16}$/)
   })
 
   test.each<[string, Omit<Fault, 'node' | 'count'>]>([

@@ -119,7 +119,8 @@ export class ObjectClient implements AsyncDisposable {
   }
 
   /**
-   * Deletes an object; with versioning on it becomes an old version. An empty directory of this name is deleted too.
+   * Deletes an object; with versioning on it becomes an old version. An empty directory of this name is deleted too. A repetition, after
+   * an answer that was lost or busy, that finds nothing left counts as done.
    *
    * @throws {HcpResponseError} 403 while it is under retention or on hold. @throws {ObjectNotFoundError}
    */
@@ -128,7 +129,8 @@ export class ObjectClient implements AsyncDisposable {
   }
 
   /**
-   * Has HCP copy an object; nothing passes through this program. Not repeated after a lost answer: an `HcpAmbiguousError` then.
+   * Has HCP copy an object; nothing passes through this program. Not repeated after a lost answer, nor after a failure of which it cannot
+   * be told how far the copy went (500, 504 and the like): an `HcpAmbiguousError` then.
    *
    * @param source A path in this namespace, or a path, version and namespace.
    */

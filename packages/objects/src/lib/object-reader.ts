@@ -114,6 +114,11 @@ export class ObjectReader implements AsyncIterable<Uint8Array>, AsyncDisposable 
     return this.#first.servicedBy
   }
 
+  /** `X-RequestId` of the first answer, to name the request to whoever runs the system. */
+  get requestId(): string | undefined {
+    return this.#first.requestId
+  }
+
   /** The whole content in memory. Content that does not have HCP's hash is fetched anew, twice at most. */
   bytes(): Promise<Uint8Array> {
     try {

@@ -6,7 +6,10 @@ import { responseError } from './errors.ts'
 export interface CallOptions {
   /** Ends the call: it rejects with the signal's reason. */
   readonly signal?: AbortSignal
-  /** The whole call with all its requests, up to the end of the content. Milliseconds, default that of the connection. */
+  /**
+   * The whole call with all its requests, up to the end of the content. Milliseconds; default that of the connection, which each request
+   * has for itself.
+   */
   readonly deadline?: number
   /**
    * The path is percent-encoded already, as the `encodedPath` of an entry of a listing is: for names that are not text. Default false:

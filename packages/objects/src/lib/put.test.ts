@@ -81,6 +81,8 @@ describe('every form of content is stored as it is', () => {
         path,
         created: true,
         settled: false,
+        servicedBy: hcp.domain,
+        requestId: expect.stringMatching(/^[0-9A-F]{16}$/) as string,
         hash: { scheme: 'SHA-256', hex: sha },
       })
       expect(Buffer.from(await (await objects.get(path)).bytes()).equals(expected)).toBe(true)
@@ -305,6 +307,7 @@ test.each<[string, Body, unknown, RegExp]>([
   ['a retention that is none', 'x', { retention: 'A+1y' }, /retention/],
   ['an unknown ACL', 'x', { acl: 'all_write' }, /acl must be/],
   ['a label that is too long', 'x', { labeledHolds: [{ id: 'x'.repeat(65), hold: true }] }, /64 characters/],
+  ['a label that is none', 'x', { labeledHolds: [null] }, /an id must be text/],
   [
     'a label given twice',
     'x',

@@ -62,6 +62,10 @@ export interface StoredObject {
   readonly attempts: number
   /** IP address of the node that answered. */
   readonly address: string
+  /** `X-HCP-ServicedBySystem`: the system that answered. */
+  readonly servicedBy: string | undefined
+  /** `X-RequestId`, to name the request to whoever runs the system. */
+  readonly requestId: string | undefined
 }
 
 const knownPut = known(
@@ -138,6 +142,8 @@ export function stored(path: string, response: HcpResponse): StoredObject {
     settled: response.settled,
     attempts: response.attempts,
     address: response.address,
+    servicedBy: response.servicedBy,
+    requestId: response.requestId,
   }
 }
 

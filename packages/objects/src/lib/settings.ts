@@ -27,7 +27,8 @@ export function checkSettings({ hold, labeledHolds, shred, index }: ObjectSettin
   if (!Array.isArray(labeledHolds) || labeledHolds.length === 0)
     throw new TypeError('labeledHolds must be a list of { id, hold } with at least one in it')
   const seen = new Set<string>()
-  for (const { id, hold: held } of labeledHolds as readonly Partial<LabeledHold>[]) {
+  for (const label of labeledHolds as readonly (Partial<LabeledHold> | null)[]) {
+    const { id, hold: held } = label ?? {}
     if (typeof id !== 'string' || id === '' || id.length > 64)
       throw new RangeError('labeledHolds: an id must be text of 1 to 64 characters')
     if (typeof held !== 'boolean') throw new TypeError(`labeledHolds: hold of "${id}" must be true or false`)
