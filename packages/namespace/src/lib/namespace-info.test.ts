@@ -451,12 +451,35 @@ describe('an answer that is not the document is an error with its reason:', () =
     expect(sent).toBeLessThan(maximumDocumentSize * 2)
   })
 
-  test('a document that breaks off is truncated, and no shorter one', async () => {
+  test.each([
+    [{ retry: false }, 1],
+    [{}, 5],
+  ] as const)(
+    'a document that breaks off each time is truncated, and no shorter one (%j)',
+    async (options, tries) => {
+      let asked = 0
+      const listener: RequestListener = (_, response) => {
+        asked++
+        response.writeHead(200, { 'content-length': statistics.length + 10 })
+        response.write(statistics, () => response.destroy())
+      }
+      expect(await failure(ask(listener, (info) => info.statistics(options)))).toBeInstanceOf(
+        HcpTruncatedError,
+      )
+      expect(asked).toBe(tries)
+    },
+  )
+
+  test('a document that breaks off once is fetched anew', async () => {
+    let asked = 0
     const listener: RequestListener = (_, response) => {
-      response.writeHead(200, { 'content-length': statistics.length + 10 })
-      response.write(statistics, () => response.destroy())
+      response.writeHead(200, { 'content-length': statistics.length })
+      if (asked++ > 0) response.end(statistics)
+      else response.write(statistics.slice(0, 9), () => response.destroy())
     }
-    expect(await failure(ask(listener, (info) => info.statistics()))).toBeInstanceOf(HcpTruncatedError)
+    expect(await ask(listener, (info) => info.statistics())).toMatchObject({
+      objectCount: expect.any(Number),
+    })
   })
 
   test('a document that does not come on ends with the time limit', async () => {

@@ -2,14 +2,16 @@ import { isIP } from 'node:net'
 import {
   Connection,
   type ErrorFacts,
+  HcpError,
   HcpProtocolError,
   type HcpResponse,
   HcpResponseError,
+  HcpTimeoutError,
   type Params,
   type RetryOptions,
   Target,
 } from '@hcp/connection'
-import { checkOptions } from '@hcp/connection/support'
+import { checkMilliseconds, checkOptions, RetryPolicy } from '@hcp/connection/support'
 import {
   type NamespaceSettings,
   type NamespaceStatistics,
@@ -174,13 +176,7 @@ export class NamespaceInfo implements AsyncDisposable {
     options: InformationOptions,
   ): Promise<Result> {
     checkOptions(`NamespaceInfo.${method}`, options, known)
-    const response = await this.#connection.get(path, { ...options, params })
-    if (response.status !== 200) {
-      // Nobody waits for the rest of it.
-      void response.dump()
-      throw refusal(response, this.#connection.target.fqdn)
-    }
-    const body = await bodyOf(response)
+    const { response, body } = await this.#fetch(path, params, options)
     try {
       if (body === undefined) throw new RangeError(`it has more than ${maximumDocumentSize} bytes`)
       const document = parseXml(body)
@@ -194,6 +190,38 @@ export class NamespaceInfo implements AsyncDisposable {
       throw new HcpProtocolError(message, { ...factsOf(response), cause })
     }
   }
+
+  /** The document, in memory. One whose transfer breaks is fetched anew. @throws {HcpResponseError} for an answer that is none. */
+  async #fetch(
+    path: string,
+    params: Params,
+    options: InformationOptions,
+  ): Promise<{ readonly response: HcpResponse; readonly body: Uint8Array | undefined }> {
+    const { deadline, retry = {} } = options
+    const end =
+      deadline === undefined ? undefined : performance.now() + checkMilliseconds('deadline', deadline)
+    const { attempts } = new RetryPolicy(retry)
+    for (let attempt = 1; ; attempt++) {
+      const left = end === undefined ? {} : { deadline: Math.max(1, Math.ceil(end - performance.now())) }
+      const response = await this.#connection.get(path, { ...options, ...left, params })
+      if (response.status !== 200) {
+        // Nobody waits for the rest of it.
+        void response.dump()
+        throw refusal(response, this.#connection.target.fqdn)
+      }
+      try {
+        return { response, body: await bodyOf(response) }
+      } catch (error) {
+        if (attempt === attempts || !isBroken(error)) throw error
+      }
+    }
+  }
+}
+
+/** Whether the transfer broke in a way that another GET may mend. */
+function isBroken(error: unknown): boolean {
+  if (!HcpError.isInstance(error) || !error.retryable) return false
+  return !(error instanceof HcpTimeoutError && error.phase === 'deadline')
 }
 
 /** `undefined` as soon as it is too long; the rest is given up. */

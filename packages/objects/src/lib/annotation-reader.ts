@@ -10,9 +10,6 @@ import { RunningHash } from '@hcp/connection/support'
 import type { AnnotationMetadata } from './annotations.ts'
 import { describe, factsOf } from './errors.ts'
 
-/** So often an annotation is fetched anew that came broken or damaged. */
-const freshStarts = 2
-
 /** An answer that has an annotation as its content. */
 interface AnnotationAnswer {
   readonly response: HcpResponse
@@ -26,11 +23,13 @@ interface AnnotationAnswer {
 export class AnnotationReader implements AsyncIterable<Uint8Array>, AsyncDisposable {
   #answer: AnnotationAnswer
   readonly #fetch: () => Promise<AnnotationAnswer>
+  readonly #freshStarts: number
 
-  /** @internal */
-  constructor(answer: AnnotationAnswer, fetch: () => Promise<AnnotationAnswer>) {
+  /** @internal @param freshStarts So often an annotation is fetched anew that came broken or damaged. */
+  constructor(answer: AnnotationAnswer, fetch: () => Promise<AnnotationAnswer>, freshStarts: number) {
     this.#answer = answer
     this.#fetch = fetch
+    this.#freshStarts = freshStarts
   }
 
   get metadata(): AnnotationMetadata {
@@ -38,7 +37,7 @@ export class AnnotationReader implements AsyncIterable<Uint8Array>, AsyncDisposa
   }
 
   /**
-   * The whole annotation, in memory. One that comes broken or damaged is fetched anew, twice at most.
+   * The whole annotation, in memory. One that comes broken or damaged is fetched anew, twice at most, unless `retry` forbids it.
    *
    * @throws {HcpHashError} if it is not what HCP has the hash of.
    */
@@ -52,7 +51,8 @@ export class AnnotationReader implements AsyncIterable<Uint8Array>, AsyncDisposa
         return bytes
       } catch (error) {
         const outOfTime = error instanceof HcpTimeoutError && error.phase === 'deadline'
-        if (fresh === freshStarts || !HcpError.isInstance(error) || !error.retryable || outOfTime) throw error
+        if (fresh >= this.#freshStarts || !HcpError.isInstance(error) || !error.retryable || outOfTime)
+          throw error
       }
       this.#answer = await this.#fetch()
     }

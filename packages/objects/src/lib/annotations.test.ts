@@ -181,6 +181,9 @@ describe('one annotation', () => {
     const annotation = await getAnnotation(server.requests, '/rest/a')
     await expect(annotation.bytes()).rejects.toThrow(HcpTruncatedError)
     expect(gets).toBe(3)
+    const once = await getAnnotation(server.requests, '/rest/a', { retry: false })
+    await expect(once.bytes()).rejects.toThrow(HcpTruncatedError)
+    expect(gets).toBe(4)
     const path = await stored()
     await putAnnotation(requests, path, '<whole/>')
     for (const kind of ['truncate', 'garbage'] as const) {

@@ -6,6 +6,7 @@ import {
   type ContentHash,
   hashOf,
   namedHashes,
+  RetryPolicy,
 } from '@hcp/connection/support'
 import { checkAnnotationName } from './annotation-name.ts'
 import { AnnotationReader } from './annotation-reader.ts'
@@ -82,6 +83,8 @@ const knownWrite = known('name')
 const knownWriteAll = known('concurrency')
 /** Annotations that an object can have. */
 const most = 10
+/** So often an annotation is fetched anew that came broken or damaged. */
+const mostFreshStarts = 2
 
 const absent = 'the object has no annotation of this name'
 const busy = 'the object is being written, or HCP is busy with annotations; try again later'
@@ -163,7 +166,8 @@ export async function getAnnotation(
     await checkIsPlain(response)
     return { response, metadata: metadataOf(response, name) }
   }
-  return new AnnotationReader(await fetch(), fetch)
+  const { attempts } = new RetryPolicy(options.retry ?? {})
+  return new AnnotationReader(await fetch(), fetch, Math.min(mostFreshStarts, attempts - 1))
 }
 
 /**
