@@ -32,11 +32,6 @@ export class Authenticator {
     this.#accounts = accounts
   }
 
-  /** Forgets what it knows: to be called when an account changes. */
-  reset(): void {
-    this.#answers.clear()
-  }
-
   /** The header wins over the cookie of the older form. */
   caller(headers: IncomingHttpHeaders): Caller {
     const text = headers.authorization ?? cookieOf(headers.cookie)

@@ -135,11 +135,11 @@ const cases: readonly Case[] = [
     '',
   ],
   [
-    { errorMessages: 'documented' },
+    { errorMessages: 'always' },
     { method: 'PUT', path, body: 'x' },
     ({ status, headers }) => `${status} ${'x-hcp-errormessage' in headers}`,
-    '409 true',
     '409 false',
+    '409 true',
   ],
   [
     { browserRedirect: true },

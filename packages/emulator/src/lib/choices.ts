@@ -91,10 +91,10 @@ export interface Choices {
    */
   readonly concurrentVersions: 'stored' | 'refused'
   /**
-   * `X-HCP-ErrorMessage`: on every refusal that has something to say (the default), or with 400, 403 and 503 only, as
-   * documented, and with the 204 of an annotation.
+   * `X-HCP-ErrorMessage`: with 400, 403 and 503 only, as documented, and with the 204 of an annotation (the default); or on
+   * every refusal that has something to say, which helps in finding out why.
    */
-  readonly errorMessages: 'always' | 'documented'
+  readonly errorMessages: 'documented' | 'always'
 }
 
 export const defaultChoices: Choices = {
@@ -126,7 +126,7 @@ export const defaultChoices: Choices = {
   inheritAnnotations: true,
   browserRedirect: false,
   concurrentVersions: 'stored',
-  errorMessages: 'always',
+  errorMessages: 'documented',
 }
 
 /** The path's part after `rest`, in decoded bytes with its separators, leading one included. Documented: 4,095. */

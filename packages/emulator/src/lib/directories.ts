@@ -100,8 +100,7 @@ async function* listing(
         for (const each of changes) due.commit(namespace, each).catch(() => undefined)
         if (changes.length > 0) entry = children.get(key)
       }
-      if (entry !== undefined)
-        text += listingEntry(key, entry, namespace.settings.hashScheme, deleted, recent)
+      if (entry !== undefined) text += listingEntry(key, entry, deleted, recent)
       if (text.length < 65_536) continue
       yield Buffer.from(text)
       text = ''
@@ -110,16 +109,10 @@ async function* listing(
   yield Buffer.from(`${text}</directory>\n`)
 }
 
-function listingEntry(
-  name: string,
-  entry: Entry,
-  scheme: string,
-  showDeleted: boolean,
-  recent: boolean,
-): string {
+function listingEntry(name: string, entry: Entry, showDeleted: boolean, recent: boolean): string {
   if (entry.kind === 'object') {
     const version = entry.versions.at(-1)!
-    return version.marker && !showDeleted ? '' : objectEntry(name, version, scheme)
+    return version.marker && !showDeleted ? '' : objectEntry(name, version)
   }
   if (entry.kind === 'symlink') {
     const [target, text] = [encodeBytes(entry.target), plain(entry.target)]

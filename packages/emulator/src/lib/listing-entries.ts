@@ -11,14 +11,14 @@ type Attributes = readonly (readonly [name: string, value: string | number | boo
 let last: { readonly version: Version; readonly text: string } | undefined
 
 /** An object in the listing of its directory. */
-export function objectEntry(name: string, version: Version, scheme: string): string {
-  if (last?.version !== version) last = { version, text: textOf(inDirectory(version, scheme)) }
+export function objectEntry(name: string, version: Version): string {
+  if (last?.version !== version) last = { version, text: textOf(inDirectory(version)) }
   return `  <entry urlName="${encodeBytes(name)}" utf8Name="${plain(name)}" type="object" ${last.text}/>\n`
 }
 
 /** A version in the list of an object's versions. */
-export function versionEntry(name: string, version: Version, scheme: string): string {
-  const text = textOf(inVersions(version, scheme))
+export function versionEntry(name: string, version: Version): string {
+  const text = textOf(inVersions(version))
   return `  <entry urlName="${encodeBytes(name)}" utf8Name="${plain(name)}" type="object" ${text}/>\n`
 }
 
@@ -27,9 +27,9 @@ function textOf(attributes: Attributes): string {
 }
 
 /** The two documents have the same attributes, each in its own order. */
-function inDirectory(version: Version, scheme: string): Attributes {
+function inDirectory(version: Version): Attributes {
   return [
-    ...dataOf(version, scheme),
+    ...dataOf(version),
     ['etag', version.data.md5],
     ...retentionOf(version),
     ['ingestTime', Math.floor(version.ingest / 1000)],
@@ -44,9 +44,9 @@ function inDirectory(version: Version, scheme: string): Attributes {
   ]
 }
 
-function inVersions(version: Version, scheme: string): Attributes {
+function inVersions(version: Version): Attributes {
   return [
-    ...dataOf(version, scheme),
+    ...dataOf(version),
     ...retentionOf(version),
     ...flagsOf(version),
     ['replicated', false],
@@ -60,11 +60,12 @@ function inVersions(version: Version, scheme: string): Attributes {
   ]
 }
 
-function dataOf({ data }: Version, scheme: string): Attributes {
+function dataOf({ data }: Version): Attributes {
+  const [scheme = '', digest = ''] = data.hash.split(' ')
   return [
     ['size', data.size],
     ['hashScheme', scheme],
-    ['hash', data.hash.slice(data.hash.indexOf(' ') + 1)],
+    ['hash', digest],
   ]
 }
 

@@ -57,7 +57,7 @@ function* document(
   const full = `/rest/${path}`
   const parent = full.slice(0, full.lastIndexOf('/'))
   const last = path.slice(path.lastIndexOf('/') + 1)
-  const { name, hashScheme } = namespace.settings
+  const { name } = namespace.settings
   let text =
     '<?xml version="1.0" encoding="UTF-8"?>\n' +
     '<?xml-stylesheet type="text/xsl" href="/static/xsl/ns-versions.xsl"?>\n' +
@@ -68,7 +68,7 @@ function* document(
     ` deleted="${currentOf(entry) === undefined}" showDeleted="${deleted}"` +
     ` namespaceName="${escaped(name)}" utf8NamespaceName="${escaped(name)}">\n`
   for (const version of versions) {
-    text += versionEntry(last, version, hashScheme)
+    text += versionEntry(last, version)
     if (text.length < 65_536) continue
     yield Buffer.from(text)
     text = ''
