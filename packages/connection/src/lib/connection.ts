@@ -130,6 +130,16 @@ export class Connection implements AsyncDisposable {
     return this.#pool.sockets
   }
 
+  /**
+   * Goes to other nodes for a while, as after a failure: for a caller who has found the answers of a node damaged.
+   *
+   * @param address IP address, as in `HcpResponse.address`.
+   */
+  avoid(address: string): void {
+    this.target.circle.failed(address)
+    this.#pool.leave(address)
+  }
+
   get closed(): boolean {
     return this.#closed !== undefined
   }
@@ -618,9 +628,7 @@ export class Connection implements AsyncDisposable {
   }
 
   #nodeFailed(address: string, error: HcpError): void {
-    if (!error.retryable || error instanceof HcpHashError) return
-    this.target.circle.failed(address)
-    this.#pool.leave(address)
+    if (error.retryable && !(error instanceof HcpHashError)) this.avoid(address)
   }
 }
 

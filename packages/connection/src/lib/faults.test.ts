@@ -265,6 +265,15 @@ describe('nodes', () => {
     })
   })
 
+  test('a node that is to be avoided gets no further request while others are there', async () => {
+    await withConnection({ connections: 2 }, async (connection) => {
+      const { address } = await connection.head('/rest/')
+      connection.avoid(address)
+      const answers = await Promise.all(Array.from({ length: 20 }, () => connection.head('/rest/')))
+      expect(new Set(answers.map((answer) => answer.address))).not.toContain(address)
+    })
+  })
+
   test('a node that dies under load loses nothing, and one that comes back gets work again', async () => {
     const paths = Array.from({ length: 300 }, newPath)
     const target = new Target('n2.m.hcp1.test', {
