@@ -237,7 +237,8 @@ class Serving {
 
   #refusal(refusal: Refusal): Answer {
     const { status, message, headers } = refusal
-    const said = this.#system.choices.errorMessages === 'always' || messaged.has(status)
+    const always = this.#system.choices.errorMessages === 'always' || this.#door.port === 'mapi'
+    const said = always || messaged.has(status)
     const list = message === '' || !said ? [...headers] : [...headers, 'X-HCP-ErrorMessage', message]
     return { status, headers: list }
   }
