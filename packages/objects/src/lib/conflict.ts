@@ -12,7 +12,7 @@ const hints: Readonly<Record<Conflict, string>> = {
   different: 'there is an object with other content, and it cannot be overwritten; take another name',
   unknown: 'there is an object, whose content could not be compared',
   occupied: 'the name is that of a directory or symbolic link; take another',
-  busy: 'somebody is writing an object of this name; try again later',
+  busy: 'somebody is writing an object of this name: try again later; or a folder of the path has the name of an object',
 }
 
 /**

@@ -87,6 +87,8 @@ test.each<[string, unknown, RegExp]>([
   ['a purge of one version', { purge: true, version: '1' }, /purge is of all versions/],
   ['no reason', { privileged: { reason: '' } }, /1 to 1,024/],
   ['a reason that is too long', { privileged: { reason: 'x'.repeat(1025) } }, /1 to 1,024/],
+  ['a reason by itself', { privileged: 'court order 12' }, /must be an object, not string/],
+  ['a reason and more', { privileged: { reason: 'x', force: true } }, /unknown option "force"/],
   ['a range as text', { version: '1-5' }, /version id in digits/],
   ['a range without a beginning', { version: { to: '5' } }, /version.from must be/],
   ['a range to nowhere', { version: { from: '0', to: 'list' } }, /version id in digits/],

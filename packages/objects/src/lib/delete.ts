@@ -54,7 +54,8 @@ function checkVersions(version: DeleteOptions['version']): string | undefined {
 }
 
 function checkReason(privileged: unknown): void {
-  const { reason } = (privileged ?? {}) as { reason?: unknown }
+  checkOptions('delete: privileged', privileged as object, new Set(['reason']))
+  const { reason } = privileged as { reason?: unknown }
   if (typeof reason !== 'string' || reason.trim() === '' || reason.length > 1_024)
     throw new RangeError('privileged.reason must be text of 1 to 1,024 characters')
 }

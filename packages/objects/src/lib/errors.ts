@@ -14,7 +14,7 @@ export class ObjectConditionError extends HcpResponseError {
 /**
  * Why a PUT met a conflict: the name has an object with just this content (`identical`), with other content (`different`) or with
  * content that could not be compared (`unknown`), it is a directory's or symbolic link's (`occupied`), or somebody is writing it
- * at this moment (`busy`: try again).
+ * at this moment, or a folder of its path has the name of an object (`busy`: try again later).
  */
 export type Conflict = 'identical' | 'different' | 'unknown' | 'occupied' | 'busy'
 

@@ -123,6 +123,7 @@ test('a range beyond the end is refused by HCP, one that is none before anything
     { last: 0 },
     { start: -1 },
     { start: 0, last: 5 },
+    { start: 0, ende: 5 },
     'bytes=0-1',
   ])
     await expect(objects.get('/rest/little', { range: range as never })).rejects.toThrow(/range/)
@@ -202,6 +203,19 @@ test('conditions decide whether anything comes', async () => {
   await expect(objects.head('/rest/little', { ifModifiedSince: later })).rejects.toThrow(ObjectConditionError)
   await expect(objects.head('/rest/little', { ifUnmodifiedSince: earlier })).rejects.toThrow(
     ObjectConditionError,
+  )
+})
+
+test('an answer that breaks within the annotation before the data is asked for anew', async () => {
+  const annotation = { name: 'long', content: `<long>${'x'.repeat(400_000)}</long>` }
+  await versioned.put('/rest/broken', 'data', { annotation })
+  hcp.addFault({ kind: 'truncate', when: 'body', afterBytes: 200_000, method: 'GET', count: 2 })
+  const reader = await versioned.get('/rest/broken', { annotation: 'long' })
+  expect(Buffer.from(reader.annotation!).toString()).toBe(annotation.content)
+  expect(await reader.text()).toBe('data')
+  hcp.addFault({ kind: 'truncate', when: 'body', afterBytes: 200_000, method: 'GET' })
+  await expect(versioned.get('/rest/broken', { annotation: 'long', resumes: 1 })).rejects.toThrow(
+    HcpTruncatedError,
   )
 })
 

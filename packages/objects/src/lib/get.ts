@@ -6,8 +6,9 @@ import { checkIsPlain, describe, factsOf } from './errors.ts'
 import { checkIsObject, checkVersion } from './head.ts'
 import { objectMetadata, sizeOf } from './metadata.ts'
 import { type CallOptions, known, noOptions, type ObjectRequests } from './object-requests.ts'
-import { extentOf, ObjectReader } from './object-reader.ts'
+import { extentOf, mayGoOn, ObjectReader } from './object-reader.ts'
 import { checkProgress, type OnProgress } from './progress.ts'
+import { timeLeft } from './time-left.ts'
 
 /** Bytes `start` to `end`, both included, or to the end of the object; or the `last` so many bytes. */
 export type ByteRange =
@@ -81,30 +82,34 @@ export async function getObject(
       headers['X-HCP-CustomMetadataFirst'] = 'true'
     }
   }
-  const response = await requests.send('GET', path, options, {
-    params: whole === undefined ? params : { ...params, ...whole },
-    headers,
-    verifyHash: false,
-  })
-  try {
-    checkIsObject(response)
-    await checkIsPlain(response)
-    checkExtent(response, range)
-    const annotation = whole && (await readAnnotation(response, whole['annotation'] as string))
-    return new ObjectReader(response, {
-      requests,
-      path,
-      options,
-      params,
-      began,
-      verifyHash: verifyHash && range === undefined,
-      resumes,
-      onProgress,
-      annotation,
+  const current = timeLeft(options)
+  for (let broken = 0; ; broken++) {
+    const response = await requests.send('GET', path, current(), {
+      params: whole === undefined ? params : { ...params, ...whole },
+      headers,
+      verifyHash: false,
     })
-  } catch (error) {
-    await response.dump()
-    throw error
+    try {
+      checkIsObject(response)
+      await checkIsPlain(response)
+      checkExtent(response, range)
+      const annotation = whole && (await readAnnotation(response, whole['annotation'] as string))
+      return new ObjectReader(response, {
+        requests,
+        path,
+        options,
+        params,
+        began,
+        verifyHash: verifyHash && range === undefined,
+        resumes,
+        onProgress,
+        annotation,
+      })
+    } catch (error) {
+      await response.dump()
+      // Nothing but the annotation has been read yet: it is fetched anew.
+      if (broken >= resumes || !mayGoOn(error) || error instanceof HcpProtocolError) throw error
+    }
   }
 }
 
@@ -150,9 +155,12 @@ async function readAnnotation(response: HcpResponse, name: string): Promise<Uint
   return Buffer.concat(pieces)
 }
 
+const knownRange: ReadonlySet<string> = new Set(['start', 'end', 'last'])
+
 function rangeHeader(range: unknown): string {
   if (typeof range !== 'object' || range === null)
     throw new TypeError('range must be { start, end } or { last }, in bytes')
+  checkOptions('get: range', range, knownRange)
   const { start, end, last } = range as Record<string, unknown>
   if (last !== undefined) {
     if (start !== undefined || end !== undefined)

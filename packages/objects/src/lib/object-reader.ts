@@ -417,7 +417,7 @@ function isSame(first: ObjectMetadata, later: ObjectMetadata): boolean {
 }
 
 /** Whether the transfer broke in a way that another GET may mend. */
-function mayGoOn(error: unknown): boolean {
+export function mayGoOn(error: unknown): boolean {
   if (!(error instanceof HcpError) || !error.retryable) return false
   if (error instanceof HcpResponseError || error instanceof HcpHashError) return false
   return !(error instanceof HcpTimeoutError && error.phase === 'deadline')
