@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process'
 import { createHash, randomBytes } from 'node:crypto'
 import { existsSync, readdirSync, statSync } from 'node:fs'
-import { mkdtemp, readdir, rm, truncate, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, rm, truncate, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { buffer as collect } from 'node:stream/consumers'
@@ -202,6 +202,15 @@ test('memory of small blobs stays within its bound, cached or not', async () => 
   expect(store.buffer(last!)).toBe(held[5])
   expect(store.buffer(fifth!)).toBe(held[4])
   expect(store.buffer(first!)).not.toBe(held[0])
+})
+
+test('a file that cannot be removed harms nobody', async () => {
+  store = await BlobStore.open({ directory })
+  const blob = await store.write(chunks(Buffer.from('abc')), 'MD5')
+  const [file] = files()
+  await rm(file!)
+  await mkdir(join(file!, 'in the way'), { recursive: true })
+  await expect(store.delete(blob)).resolves.toBeUndefined()
 })
 
 test('without a directory, large blobs lie in a private folder that close removes', async () => {

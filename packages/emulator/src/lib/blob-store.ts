@@ -209,7 +209,7 @@ export class BlobStore implements AsyncDisposable {
     return createReadStream('', { fd, start, end: endInclusive, highWaterMark: readUnit })
   }
 
-  /** Removes a blob; one that is not there (any more) is no error. */
+  /** Removes a blob; one that is not there (any more), or cannot be removed, is no error. */
   async delete(blob: Blob): Promise<void> {
     const held = this.#held.get(blob.id)
     if (held !== undefined) {
@@ -217,7 +217,8 @@ export class BlobStore implements AsyncDisposable {
       this.#heldBytes -= held.length
     }
     const inFile = this.#directory !== undefined || (held === undefined && this.#spool !== undefined)
-    if (inFile) await rm(this.#pathOf(blob), { force: true })
+    // One that cannot be removed goes at the next start.
+    if (inFile) await rm(this.#pathOf(blob), { force: true }).catch(() => undefined)
   }
 
   /** From now on every write fails with `ENOSPC`, those under way too; or no more. */

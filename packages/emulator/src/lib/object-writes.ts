@@ -168,9 +168,10 @@ function checkName(namespace: Namespace, path: string): Version | undefined {
 }
 
 function checkOverwrite(namespace: Namespace, before: Version | undefined, now: number): void {
-  if (before === undefined || before.leftBehind) return
+  if (before === undefined) return
+  if (isOnHold(before)) throw new Refusal(namespace.settings.versioning ? 403 : 409, 'The object is on hold.')
+  if (before.leftBehind) return
   if (!namespace.settings.versioning) throw new Refusal(409, 'The object exists and versioning is off.')
-  if (isOnHold(before)) throw new Refusal(403, 'The object is on hold.')
   if (isUnderRetention(before, now)) throw new Refusal(403, 'The object is under retention.')
 }
 

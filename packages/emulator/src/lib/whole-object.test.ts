@@ -130,6 +130,17 @@ test.each<[string, Buffer, Record<string, string>]>([
   },
 )
 
+test('the empty object that a refused annotation leaves is not replaced while it is on hold', async () => {
+  const request = put(`${data}<a>`, { host: xml })
+  expect(await statusOf(hcp, request)).toBe(400)
+  const path = request.path!.split('?')[0]!
+  const again = put(both, { path: request.path!, host: xml })
+  expect(await statusOf(hcp, { method: 'POST', path, host: xml, body: 'hold=true' })).toBe(200)
+  expect(await statusOf(hcp, again)).toBe(409)
+  expect(await statusOf(hcp, { method: 'POST', path, host: xml, body: 'hold=false' })).toBe(200)
+  expect(await statusOf(hcp, again)).toBe(201)
+})
+
 test('an answer goes to its end though the object is deleted meanwhile, or its client goes', async () => {
   const large = 'x'.repeat(8 * 1024 * 1024)
   for (const goes of [false, true]) {
