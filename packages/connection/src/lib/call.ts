@@ -11,6 +11,8 @@ export class Call {
   readonly failures: AttemptFailure[] = []
   /** Bytes of the request went out in some try. */
   sent = false
+  /** Some try may have been carried out though it brought no answer to return. */
+  doubtful = false
   /** Set once the caller, or the deadline, has ended the call. */
   reason: unknown
   #ended = false

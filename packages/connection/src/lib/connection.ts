@@ -324,6 +324,7 @@ export class Connection implements AsyncDisposable {
       return response
     }
     call.spent = 5
+    if (!isBusy(status)) call.doubtful = true
     await response.dump()
     if (!refused) {
       // The next try is for another node, if there is one.
@@ -350,6 +351,7 @@ export class Connection implements AsyncDisposable {
     if (!error.retryable) throw error
     const replayable = source === undefined || source.replayable
     if (exchange.started) {
+      call.doubtful = true
       const settles = call.method === 'PUT' && mustSettle(plan)
       // Even a try that was cut off may hold the name open for writing for a while: the next one then meets a conflict.
       if (settles) doubt.raised = true

@@ -181,6 +181,7 @@ export class Exchange implements NodeHandler {
           address: this.address ?? '',
           attempts: call.attempts,
           settled: false,
+          doubtful: call.doubtful,
           timing: () => this.#timing(),
         },
         body,

@@ -72,6 +72,25 @@ async function eachRetry(use: () => Promise<void>): Promise<RetryEvent[]> {
   return events
 }
 
+test.each([
+  ['at once', [reply(404)], false],
+  ['after HCP was busy and did nothing', [reply(503), reply(404)], false],
+  ['after an answer was lost', [hangUp(), reply(404)], true],
+  ['after HCP failed at it', [reply(500), reply(404)], true],
+  ['after HCP was silent', [stall(), reply(404)], true],
+] as const)(
+  'an answer %s tells whether an earlier try may have been carried out',
+  async (_, steps, doubtful) => {
+    await withServer([...steps], async (connection) => {
+      expect(await connection.delete('/rest/a')).toMatchObject({
+        status: 404,
+        doubtful,
+        attempts: steps.length,
+      })
+    })
+  },
+)
+
 describe('uploads', () => {
   test('a file is sent from its beginning again when a try is repeated, and never cut', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'hcp-promises-'))

@@ -31,6 +31,7 @@ export interface ResponseFacts {
   readonly address: string
   readonly attempts: number
   readonly settled: boolean
+  readonly doubtful: boolean
   readonly timing: () => Timing
 }
 
@@ -57,6 +58,11 @@ export class HcpResponse implements AsyncIterable<Uint8Array>, AsyncDisposable {
    * headers are those of the HEAD.
    */
   readonly settled: boolean
+  /**
+   * True if an earlier try of this request may have been carried out: its answer was lost, or said 500 and the like. Then a 404 to a
+   * DELETE, for example, may be that try's doing.
+   */
+  readonly doubtful: boolean
   readonly #timing: () => Timing
   readonly #body: AnswerBody
 
@@ -70,6 +76,7 @@ export class HcpResponse implements AsyncIterable<Uint8Array>, AsyncDisposable {
     this.address = facts.address
     this.attempts = facts.attempts
     this.settled = facts.settled
+    this.doubtful = facts.doubtful
     this.#timing = facts.timing
     this.#body = body
   }

@@ -50,6 +50,7 @@ export function settledAnswer(call: Call, head: HcpResponse): HcpResponse {
       address: head.address,
       attempts: call.attempts,
       settled: true,
+      doubtful: false,
       timing: () => timing,
     },
     body,

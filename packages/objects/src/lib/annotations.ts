@@ -307,7 +307,7 @@ export async function deleteAnnotation(
   const params = { type: 'custom-metadata', annotation: nameOf(options) }
   const response = await sendHinted(requests, 'DELETE', path, options, { params }, deleteHints)
   // The answer to an earlier try was lost: then it is that try that deleted it.
-  return response.status !== 204 || response.attempts > 1
+  return response.status !== 204 || response.doubtful
 }
 
 function readParams(

@@ -49,7 +49,7 @@ export async function changeMetadata(
   })
   if (response.ok) return
   const refusal = responseError(response)
-  if (response.attempts === 1) throw refusal
+  if (!response.doubtful) throw refusal
   // An earlier try, whose answer was lost, may have done it: some settings cannot be made a second time.
   const head = await requests.send('HEAD', path, current())
   if (!isChanged(objectMetadata(head), changes)) throw refusal

@@ -83,6 +83,11 @@ test('a deletion whose answer is lost is done, and says so', async () => {
   expect(await objects.exists('/rest/lost')).toBe(false)
 })
 
+test('a deletion of nothing is not called done because HCP was busy at first', async () => {
+  hcp.addFault({ kind: 'status', when: 'beforeHead', status: 503, method: 'DELETE', count: 1 })
+  await expect(objects.delete('/rest/never')).rejects.toThrow(ObjectNotFoundError)
+})
+
 test.each<[string, unknown, RegExp]>([
   ['a purge of one version', { purge: true, version: '1' }, /purge is of all versions/],
   ['no reason', { privileged: { reason: '' } }, /1 to 1,024/],

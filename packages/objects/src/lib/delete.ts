@@ -42,7 +42,7 @@ export async function deleteObject(
     accept: [404],
   })
   // The answer to an earlier try was lost: then it is that try that deleted the object.
-  if (response.status === 404 && response.attempts === 1) throw responseError(response)
+  if (response.status === 404 && !response.doubtful) throw responseError(response)
 }
 
 function checkVersions(version: DeleteOptions['version']): string | undefined {

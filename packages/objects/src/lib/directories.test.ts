@@ -70,9 +70,10 @@ describe('makeDirectory', () => {
   })
 
   test.each([
-    ['is older than the call is not made by it', 3_600_000, false],
-    ['came up during the call is', 0, true],
-  ])('a directory in the way of a repetition that %s', async (_, age, made) => {
+    ['is older than the call is not made by it', 'lost', 3_600_000, false],
+    ['came up while an answer was lost is', 'lost', 0, true],
+    ['came up while HCP was busy is not', 'busy', 0, false],
+  ])('a directory in the way of a repetition that %s', async (_, first, age, made) => {
     let puts = 0
     await using server = await answering((request, response) => {
       const now = Date.now()
@@ -81,7 +82,11 @@ describe('makeDirectory', () => {
         'X-HCP-Time': String(Math.floor(now / 1_000)),
         'X-HCP-ChangeTimeMilliseconds': `${now - age}.00`,
       }
-      response.writeHead(request.method === 'HEAD' ? 200 : puts++ === 0 ? 503 : 409, headers).end()
+      const again = request.method === 'PUT' && puts++ > 0
+      if (request.method === 'HEAD') response.writeHead(200, headers).end()
+      else if (again) response.writeHead(409, headers).end()
+      else if (first === 'busy') response.writeHead(503, headers).end()
+      else request.socket.destroy()
     })
     const making = makeDirectory(server.requests, '/rest/d')
     if (made) expect(await making).toBe(true)

@@ -50,7 +50,7 @@ export async function makeDirectory(
   const head = await requests.send('HEAD', path, current(), { accept: [404] })
   const isDirectory = head.ok && head.header('x-hcp-type') === 'directory' && linkOf(head) === undefined
   // The answer to an earlier try may have been lost: then it is that try that made it, unless it is older than that.
-  if (isDirectory && response.attempts > 1 && !(leastAge(head) > performance.now() - began)) return true
+  if (isDirectory && response.doubtful && !(leastAge(head) > performance.now() - began)) return true
   if (isDirectory && existing === 'ok') return false
   throw conflict(response, head)
 }
@@ -116,7 +116,7 @@ export async function removeDirectory(
     { 403: 'it is not empty, and HCP removes only empty directories; or the user may not delete' },
   )
   // The answer to an earlier try was lost: then it is that try that removed it.
-  if (response.status === 404 && response.attempts === 1) throw responseError(response)
+  if (response.status === 404 && !response.doubtful) throw responseError(response)
 }
 
 /**

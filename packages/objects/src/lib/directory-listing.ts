@@ -1,4 +1,4 @@
-import type { HcpResponse } from '@hcp/connection'
+import { HcpProtocolError, type HcpResponse } from '@hcp/connection'
 import { checkBoolean, checkOptions } from '@hcp/connection/support'
 import { describe, factsOf, ObjectNotFoundError } from './errors.ts'
 import { type DirectoryEntry, directoryEntry, type Place, placeOf } from './listing-entry.ts'
@@ -67,10 +67,16 @@ export async function* listPieces(
     'this is an object, not a directory: read it, or take another path',
   )
   const fail = (what: string): Error => protocolError(response, what)
-  for await (const elements of childElements(response, 'directory')) {
-    yield elements
-      .filter(({ name }) => name === 'entry')
-      .map((element) => directoryEntry(element, directory, fail))
+  try {
+    for await (const elements of childElements(response, 'directory')) {
+      yield elements
+        .filter(({ name }) => name === 'entry')
+        .map((element) => directoryEntry(element, directory, fail))
+    }
+  } catch (error) {
+    // Whoever lists it anew should not get it from where it was damaged.
+    if (error instanceof HcpProtocolError) requests.connection.avoid(response.address)
+    throw error
   }
 }
 

@@ -3,7 +3,7 @@ import { buffer } from 'node:stream/consumers'
 import { HcpHashError, HcpTimeoutError, HcpTruncatedError } from '@hcp/connection'
 import { type Emulator, type Fault, startEmulator } from '@hcp/emulator'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { clientOf } from '../../test/emulated.ts'
+import { clientOf, quick } from '../../test/emulated.ts'
 import { ObjectConditionError, ObjectNotFoundError } from './errors.ts'
 import type { GetOptions } from './get.ts'
 import type { ObjectClient } from './object-client.ts'
@@ -81,6 +81,17 @@ test('content that was damaged on its way is fetched anew while nobody has seen 
     expect(digest(await reader.bytes())).toBe(digest(path === '/rest/little' ? little : large))
     expect(reader).toMatchObject({ verified: true, resumed: 1 })
   }
+})
+
+test('content that one node damages each time is fetched from another', async () => {
+  const lucky = clientOf(hcp, 'n1', { ...quick, connections: 1 })
+  const { address } = await lucky.get('/rest/little')
+  const node = hcp.nodes.indexOf(address) + 1
+  hcp.addFault({ kind: 'garbage', when: 'body', method: 'GET', afterBytes: 4, node })
+  const reader = await lucky.get('/rest/little')
+  expect(reader.address).toBe(address)
+  expect(await reader.text()).toBe('hello hcp')
+  await lucky.close()
 })
 
 test('content that stays damaged is never handed over as good', async () => {

@@ -292,6 +292,8 @@ export class ObjectReader implements AsyncIterable<Uint8Array>, AsyncDisposable 
       const actual = actualOf(scheme)
       if (actual === undefined) continue
       if (actual !== hex) {
+        // Whoever fetches it anew should not get it from where it was damaged.
+        this.#reading.requests.connection.avoid((this.#current ?? response).address)
         throw new HcpHashError(
           `The content of ${response.url} has ${scheme} ${actual}, but HCP reports ${hex}: it was damaged on its way, or is damaged on HCP`,
           hex,

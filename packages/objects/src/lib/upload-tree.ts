@@ -57,7 +57,10 @@ export interface UploadTreeOptions extends TreeOptions {
    * sent, so that a later run takes the same. Needs a `journal`.
    */
   readonly name?: (file: FileToUpload) => string | Promise<string>
-  /** How to store a file: retention, annotation and the like. */
+  /**
+   * How to store a file: retention, annotation and the like. An object that is there already with the file's content is left as it
+   * is: neither its settings nor its annotation are looked at.
+   */
   readonly put?: (file: FileToUpload) => FilePutOptions | Promise<FilePutOptions>
   /**
    * What to do where an object of this name has other content: let the file fail (`fail`, the default), or store a new version of it
