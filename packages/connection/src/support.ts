@@ -6,10 +6,17 @@ export {
   checkOptions,
   checkSignal,
   checkString,
-  longestTime,
 } from './lib/arguments.ts'
 export { bodySource } from './lib/body.ts'
 export { bodyHash } from './lib/content-hash.ts'
-export { type ContentHash, hasher, hashOf, namedHashes, RunningHash } from './lib/hash.ts'
+export {
+  bareEtag,
+  type ContentHash,
+  hasher,
+  hashOf,
+  namedHashes,
+  parseHash,
+  RunningHash,
+} from './lib/hash.ts'
 export { RetryPolicy } from './lib/retry.ts'
 export { requestPath } from './lib/url.ts'

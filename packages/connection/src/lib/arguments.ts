@@ -42,7 +42,7 @@ export function checkInteger(name: string, value: unknown, minimum: number, maxi
 }
 
 /** Node's timers hold at most 2^31 - 1 milliseconds, some 24 days. */
-export const longestTime = 2_147_483_647
+const longestTime = 2_147_483_647
 
 /** A duration in milliseconds, at least 1. */
 export function checkMilliseconds(name: string, value: unknown): number {

@@ -427,8 +427,7 @@ export class Connection implements AsyncDisposable {
     const { call, source } = plan
     if (source === undefined || plan.headers['content-encoding'] !== undefined) return undefined
     const named = namedHashes(response.headers)
-    const own = response.header('x-hcp-hash')?.split(' ')[0]
-    if (own !== undefined) this.#hashScheme = own
+    if (named[0] !== undefined) this.#hashScheme = named[0].scheme
     if (source.bytes !== undefined) {
       for (const { scheme, hex } of named) {
         const actual = hashOf(scheme, source.bytes)

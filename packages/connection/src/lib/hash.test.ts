@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { expect, test } from 'vitest'
 import { bodyHash } from './content-hash.ts'
-import { hasher, hashOf, namedHashes } from './hash.ts'
+import { bareEtag, hasher, hashOf, namedHashes } from './hash.ts'
 
 const md5 = '1deda6a3fe1cdde8832d2b6c8f71e3ef'
 
@@ -39,6 +39,16 @@ test.each(['MD5', 'SHA-1', 'SHA-256', 'SHA-384', 'SHA-512'])(
     expect(hasher(scheme)?.update(bytes).digest('hex')).toBe(expected)
   },
 )
+
+test.each([
+  ['"a"', 'a'],
+  ['a', 'a'],
+  ['"', '"'],
+  ['"a', '"a'],
+  ['""', ''],
+])('the ETag %s without its quotes is %s', (etag, bare) => {
+  expect(bareEtag(etag)).toBe(bare)
+})
 
 test('a kind that nobody knows has no hash', () => {
   expect(hashOf('BLAKE3', new Uint8Array())).toBeUndefined()

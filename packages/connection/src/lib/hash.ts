@@ -43,22 +43,31 @@ type Headers = Readonly<Record<string, string | string[] | undefined>>
 
 const hexDigits = /^[0-9A-Fa-f]+$/
 
+/** What `X-HCP-Hash` and headers like it say; `undefined` if that is no hash that this package knows. */
+export function parseHash(value: string | string[] | undefined): ContentHash | undefined {
+  if (typeof value !== 'string') return undefined
+  const text = value.trim()
+  const blank = text.indexOf(' ')
+  const scheme = text.slice(0, Math.max(blank, 0)).toUpperCase()
+  const hex = text.slice(blank + 1)
+  if (opensslNames[scheme] === undefined || !hexDigits.test(hex)) return undefined
+  return { scheme, hex: hex.toLowerCase() }
+}
+
+/** The MD5 that an `ETag` is, without its quotes. */
+export function bareEtag(etag: string): string {
+  return etag.length > 1 && etag.startsWith('"') && etag.endsWith('"') ? etag.slice(1, -1) : etag
+}
+
 /** The hashes an answer names that this Node can compute, the namespace's own first. */
 export function namedHashes(headers: Headers): readonly ContentHash[] {
   const found: ContentHash[] = []
-  const own = headers['x-hcp-hash']
-  if (typeof own === 'string') {
-    const text = own.trim()
-    const blank = text.indexOf(' ')
-    const scheme = text.slice(0, Math.max(blank, 0)).toUpperCase()
-    const hex = text.slice(blank + 1)
-    if (opensslNames[scheme] !== undefined && hexDigits.test(hex))
-      found.push({ scheme, hex: hex.toLowerCase() })
-  }
+  const own = parseHash(headers['x-hcp-hash'])
+  if (own !== undefined) found.push(own)
   const etag = headers['etag']
   // An annotation's ETag is that of its object (Using a Namespace, "ETags"); it says nothing of the annotation.
   if (typeof etag === 'string' && headers['x-hcp-type'] !== 'annotation') {
-    const hex = etag.startsWith('"') && etag.endsWith('"') ? etag.slice(1, -1) : etag
+    const hex = bareEtag(etag)
     if (hex.length === 32 && hexDigits.test(hex)) found.push({ scheme: 'MD5', hex: hex.toLowerCase() })
   }
   return found

@@ -5,7 +5,7 @@ import {
   checkSignal,
   type ContentHash,
   hashOf,
-  namedHashes,
+  parseHash,
   RetryPolicy,
 } from '@hcp/connection/support'
 import { checkAnnotationName } from './annotation-name.ts'
@@ -141,7 +141,7 @@ function annotationOf({ children }: XmlElement, response: HcpResponse): Annotati
   return {
     name,
     size: Number(size),
-    hash: namedHashes({ 'x-hcp-hash': text('hash') })[0],
+    hash: parseHash(text('hash')),
     changeTime: Number.isNaN(changed.getTime()) ? undefined : changed,
     contentType: text('contentType'),
   }
@@ -163,7 +163,7 @@ export async function getAnnotation(
   const fetch = async (): Promise<{ response: HcpResponse; metadata: AnnotationMetadata }> => {
     const response = await requests.send('GET', path, current(), { params })
     await checkIsThere(response)
-    await checkIsPlain(response)
+    checkIsPlain(response)
     return { response, metadata: metadataOf(response, name) }
   }
   const { attempts } = new RetryPolicy(options.retry ?? {})

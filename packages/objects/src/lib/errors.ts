@@ -78,10 +78,10 @@ export function describe(response: HcpResponse, hint?: string): string {
 }
 
 /** @throws {HcpProtocolError} if the content is compressed, though nobody asked for that: its size and hash are those of other bytes. */
-export async function checkIsPlain(response: HcpResponse): Promise<void> {
+export function checkIsPlain(response: HcpResponse): void {
   const coding = response.header('content-encoding') || 'identity'
   if (coding === 'identity') return
-  await response.dump()
+  void response.dump()
   throw new HcpProtocolError(
     describe(response, `the answer is in ${coding}, which was not asked for`),
     factsOf(response),

@@ -91,9 +91,10 @@ export async function getObject(
     })
     try {
       checkIsObject(response)
-      await checkIsPlain(response)
+      checkIsPlain(response)
       checkExtent(response, range)
-      const annotation = whole && (await readAnnotation(response, whole['annotation'] as string))
+      const annotation =
+        whole === undefined ? undefined : await readAnnotation(response, whole['annotation'] as string)
       return new ObjectReader(response, {
         requests,
         path,

@@ -1,8 +1,6 @@
 import type { HcpResponse } from '@hcp/connection'
 import { responseError } from './errors.ts'
-import type { CallOptions, ObjectRequests, RequestParts } from './object-requests.ts'
-
-type Method = Parameters<ObjectRequests['send']>[0]
+import type { CallOptions, Method, ObjectRequests, RequestParts } from './object-requests.ts'
 
 /** Sends a request whose errors say what to do. @param hints By status. */
 export async function sendHinted(

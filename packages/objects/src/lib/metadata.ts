@@ -1,5 +1,5 @@
 import type { HcpResponse } from '@hcp/connection'
-import { type ContentHash, namedHashes } from '@hcp/connection/support'
+import { bareEtag, type ContentHash, parseHash } from '@hcp/connection/support'
 import { type RetentionState, retentionState } from './retention.ts'
 
 /** Name and size of an annotation. */
@@ -75,12 +75,13 @@ export function objectMetadata(response: Pick<HcpResponse, 'headers' | 'header'>
   const number = (name: string): number | undefined => decimal(response.header(name))
   const milliseconds = number('x-hcp-ingesttimemilliseconds') ?? number('x-hcp-versioncreatetimemilliseconds')
   const seconds = number('x-hcp-ingesttime')
+  const etag = text('etag')
   return {
     type: 'object',
     size: sizeOf(response),
     contentType: text('content-type'),
-    hash: namedHashes({ 'x-hcp-hash': response.headers['x-hcp-hash'] })[0],
-    etag: text('etag')?.replace(/^"|"$/g, ''),
+    hash: parseHash(response.headers['x-hcp-hash']),
+    etag: etag === undefined ? undefined : bareEtag(etag),
     versionId: text('x-hcp-versionid'),
     ingestTime: dateOf(milliseconds ?? (seconds === undefined ? undefined : seconds * 1000)),
     changeTime: changeTime(response),
@@ -150,8 +151,11 @@ function dateOf(milliseconds: number | undefined): Date | undefined {
   return Number.isNaN(date.getTime()) ? undefined : date
 }
 
+/** A whole number that is written as such, and exact. */
 function decimal(text: string | undefined): number | undefined {
-  return text !== undefined && /^-?\d{1,16}$/.test(text) ? Number(text) : undefined
+  if (text === undefined) return undefined
+  const number = Number(text)
+  return Number.isSafeInteger(number) && String(number) === text ? number : undefined
 }
 
 function labeledHolds(json: string | undefined): readonly LabeledHold[] {

@@ -376,7 +376,7 @@ export class ObjectReader implements AsyncIterable<Uint8Array>, AsyncDisposable 
       response = await ask(versionId)
     }
     try {
-      await this.#checkGoesOn(response, received)
+      this.#checkGoesOn(response, received)
     } catch (error) {
       await response.dump()
       throw error
@@ -385,7 +385,7 @@ export class ObjectReader implements AsyncIterable<Uint8Array>, AsyncDisposable 
   }
 
   /** Conditions are not heeded everywhere, for example not through symbolic links: what counts is what the answer is. */
-  async #checkGoesOn(response: HcpResponse, received: number): Promise<void> {
+  #checkGoesOn(response: HcpResponse, received: number): void {
     if (!response.ok || response.status === 204 || !isSame(this.metadata, objectMetadata(response))) {
       throw new ObjectConditionError(
         response.status,
@@ -394,7 +394,7 @@ export class ObjectReader implements AsyncIterable<Uint8Array>, AsyncDisposable 
         factsOf(response),
       )
     }
-    await checkIsPlain(response)
+    checkIsPlain(response)
     const { start, length } = extentOf(response)
     if (start !== this.start + received || !Object.is(length, this.size - received)) {
       throw new HcpProtocolError(

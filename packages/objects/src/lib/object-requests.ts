@@ -48,6 +48,9 @@ export interface RequestParts {
 }
 
 export const noOptions: CallOptions = Object.freeze({})
+const noParts: RequestParts = Object.freeze({})
+
+export type Method = 'GET' | 'HEAD' | 'PUT' | 'POST' | 'DELETE'
 
 /** Sends requests under `/rest` and makes errors of answers that mean failure. */
 export class ObjectRequests {
@@ -61,14 +64,22 @@ export class ObjectRequests {
    * @throws {RangeError} if the path is not one below `/rest`. @throws {HcpResponseError} for an answer that is neither 2xx nor
    *   among `accept`; its body has been given up.
    */
-  async send(
-    method: 'GET' | 'HEAD' | 'PUT' | 'POST' | 'DELETE',
+  send(
+    method: Method,
     path: string,
     options: CallOptions,
-    parts: RequestParts = {},
+    parts: RequestParts = noParts,
   ): Promise<HcpResponse> {
+    try {
+      return this.#send(method, path, options, parts)
+    } catch (error) {
+      return Promise.reject(error)
+    }
+  }
+
+  #send(method: Method, path: string, options: CallOptions, parts: RequestParts): Promise<HcpResponse> {
     checkPath(path)
-    const { accept, body } = parts
+    const { accept } = parts
     const request: { -readonly [K in keyof BodyOptions]: BodyOptions[K] } = {}
     if (options !== noOptions) {
       const { encoded } = options
@@ -85,21 +96,30 @@ export class ObjectRequests {
     if (parts.idempotent !== undefined) request.idempotent = parts.idempotent
     if (parts.buffered !== undefined) request.buffered = parts.buffered
     if (parts.verifyHash !== undefined) request.verifyHash = parts.verifyHash
-    const { connection } = this
-    const response =
-      method === 'PUT'
-        ? await connection.put(path, body, request)
-        : method === 'POST'
-          ? await connection.post(path, body, request)
-          : method === 'GET'
-            ? await connection.get(path, request)
-            : method === 'HEAD'
-              ? await connection.head(path, request)
-              : await connection.delete(path, request)
-    if (response.ok || accept?.includes(response.status) === true) return response
-    await response.dump()
-    throw responseError(response)
+    const asking = ask(this.connection, method, path, parts.body, request)
+    // The usual answer waits for nothing more than itself.
+    return asking.then((response) =>
+      response.ok || accept?.includes(response.status) === true ? response : refused(response),
+    )
   }
+}
+
+function ask(
+  connection: Connection,
+  method: Method,
+  path: string,
+  body: Body | null | undefined,
+  options: BodyOptions,
+): Promise<HcpResponse> {
+  if (method === 'GET') return connection.get(path, options)
+  if (method === 'HEAD') return connection.head(path, options)
+  if (method === 'DELETE') return connection.delete(path, options)
+  return method === 'PUT' ? connection.put(path, body, options) : connection.post(path, body, options)
+}
+
+async function refused(response: HcpResponse): Promise<never> {
+  await response.dump()
+  throw responseError(response)
 }
 
 /** Paths are those of the wire, the form that `Connection`, path builders and listings have too. */

@@ -1,5 +1,5 @@
 import { type Body, HcpHashError, type HcpResponse } from '@hcp/connection'
-import { checkOptions, hashOf, namedHashes, RunningHash } from '@hcp/connection/support'
+import { checkOptions, hashOf, namedHashes, parseHash, RunningHash } from '@hcp/connection/support'
 import { checkAnnotationName } from './annotation-name.ts'
 import { bodySize, pipedBody } from './body-chunks.ts'
 import { factsOf } from './errors.ts'
@@ -70,7 +70,7 @@ export async function putWithAnnotation(
     const of = namedHashes(response.headers).find(({ scheme }) => sent?.hex(scheme) !== undefined)
     const data = of && sent?.hex(of.scheme)
     if (of === undefined || data !== of.hex) throw notWhatWasSent(response, data, of?.hex)
-    const [named] = namedHashes({ 'x-hcp-hash': response.headers['x-hcp-custommetadatahash'] })
+    const named = parseHash(response.headers['x-hcp-custommetadatahash'])
     const actual = named && hashOf(named.scheme, tail)
     if (named !== undefined && actual !== undefined && actual !== named.hex)
       throw notWhatWasSent(response, actual, named.hex)

@@ -1,11 +1,12 @@
 import type { Body, HcpResponse } from '@hcp/connection'
 import {
+  bareEtag,
   bodyHash,
   checkBoolean,
   checkOptions,
   checkString,
   type ContentHash,
-  namedHashes,
+  parseHash,
 } from '@hcp/connection/support'
 import { bodySize, pipedBody } from './body-chunks.ts'
 import { conditionHeaders, conditionOptions, type Conditions } from './conditions.ts'
@@ -100,17 +101,17 @@ export async function putObject(
     headers = { ...conditionHeaders(options), ...typeHeader(options.contentType) }
   }
   const current = timeLeft(options)
-  const parts: RequestParts = { params, headers, size, verifyHash, accept: conflicts }
   let content = body
+  let length = size
   if (onProgress !== undefined && body !== null && body !== undefined) {
     const total = await bodySize(body, size)
     content = pipedBody(body, (chunks) => counted(chunks, total, onProgress))
-    if (total !== undefined) Object.assign(parts, { size: total })
+    length = total
   }
-  const response =
-    annotation === undefined
-      ? await requests.send('PUT', path, current(), { ...parts, body: content })
-      : await putWithAnnotation(requests, path, content ?? '', annotation, current(), parts)
+  const parts: RequestParts = { params, headers, body: content, size: length, verifyHash, accept: conflicts }
+  const response = await (annotation === undefined
+    ? requests.send('PUT', path, current(), parts)
+    : putWithAnnotation(requests, path, content ?? '', annotation, current(), parts))
   if (response.ok) return stored(path, response)
   if (response.status === 412 && headers?.['If-None-Match'] !== '*') throw responseError(response)
   const conflict = await conflictError(requests, path, response, current(), (scheme) =>
@@ -133,12 +134,13 @@ function signalOf({ signal, deadline }: CallOptions): AbortSignal | undefined {
 }
 
 export function stored(path: string, response: HcpResponse): StoredObject {
+  const etag = response.header('etag')
   return {
     path,
     created: true,
     versionId: response.header('x-hcp-versionid'),
-    hash: namedHashes({ 'x-hcp-hash': response.headers['x-hcp-hash'] })[0],
-    etag: response.header('etag')?.replace(/^"|"$/g, ''),
+    hash: parseHash(response.headers['x-hcp-hash']),
+    etag: etag === undefined ? undefined : bareEtag(etag),
     settled: response.settled,
     attempts: response.attempts,
     address: response.address,
