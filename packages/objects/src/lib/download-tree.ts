@@ -104,7 +104,11 @@ export async function downloadTree(
       await inParallel(
         concurrency,
         signal,
-        (either) => counted(listedTree(client, root, work, either), tally),
+        (either) =>
+          tally.counting(
+            listedTree(client, root, work, either),
+            ({ kind }) => kind === 'object' || kind === 'unusable',
+          ),
         (entry, either) => tree.entry(entry, either),
       )
     } catch (error) {
@@ -124,15 +128,6 @@ export async function downloadTree(
   } finally {
     await release()
   }
-}
-
-async function* counted(entries: AsyncIterable<Listed>, tally: Tally): AsyncGenerator<Listed, void> {
-  let files = 0
-  for await (const entry of entries) {
-    if (entry.kind === 'object' || entry.kind === 'unusable') files++
-    yield entry
-  }
-  tally.found(files)
 }
 
 interface TreeDownloadParts {

@@ -170,9 +170,17 @@ export class Tally {
     }
   }
 
-  /** All files have been found. @param count How many there are. */
-  found(count: number): void {
-    this.#totalFiles = count
+  /** Passes entries on; at their end it is known how many files there are. */
+  async *counting<Entry>(
+    entries: AsyncIterable<Entry>,
+    isFile: (entry: Entry) => boolean,
+  ): AsyncGenerator<Entry, void> {
+    let files = 0
+    for await (const entry of entries) {
+      if (isFile(entry)) files++
+      yield entry
+    }
+    this.#totalFiles = files
     this.#report()
   }
 

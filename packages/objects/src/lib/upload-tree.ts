@@ -161,7 +161,7 @@ export async function uploadTree(
     await inParallel(
       concurrency,
       signal,
-      () => counted(localEntries(base), tally),
+      () => tally.counting(localEntries(base), ({ kind }) => kind === 'file' || kind === 'unusable'),
       (entry, either) => upload.entry(entry, emptyFolders && name === undefined, either),
     )
   } catch (error) {
@@ -174,15 +174,6 @@ export async function uploadTree(
     throw tally.stopped('the journal is not complete', error as Error)
   }
   return tally.summary()
-}
-
-async function* counted(entries: AsyncIterable<LocalEntry>, tally: Tally): AsyncGenerator<LocalEntry, void> {
-  let files = 0
-  for await (const entry of entries) {
-    if (entry.kind === 'file' || entry.kind === 'unusable') files++
-    yield entry
-  }
-  tally.found(files)
 }
 
 interface UploadParts {
