@@ -131,13 +131,15 @@ export class Connection implements AsyncDisposable {
   }
 
   /**
-   * Goes to other nodes for a while, as after a failure: for a caller who has found the answers of a node damaged.
+   * Closes idle sockets to a node, so that requests from the next turn of the event loop on go to the nodes after it: for a caller
+   * who has found an answer damaged. Does not count as a failure of the node, whose other answers may be right.
    *
    * @param address IP address, as in `HcpResponse.address`.
    */
   avoid(address: string): void {
-    this.target.circle.failed(address)
     this.#pool.leave(address)
+    // The socket of an answer that has just ended is idle a moment later.
+    setImmediate(() => this.#pool.leave(address))
   }
 
   get closed(): boolean {
@@ -629,7 +631,9 @@ export class Connection implements AsyncDisposable {
   }
 
   #nodeFailed(address: string, error: HcpError): void {
-    if (error.retryable && !(error instanceof HcpHashError)) this.avoid(address)
+    if (!error.retryable || error instanceof HcpHashError) return
+    this.target.circle.failed(address)
+    this.#pool.leave(address)
   }
 }
 

@@ -75,7 +75,10 @@ export async function* listPieces(
     }
   } catch (error) {
     // Whoever lists it anew should not get it from where it was damaged.
-    if (error instanceof HcpProtocolError) requests.connection.avoid(response.address)
+    if (error instanceof HcpProtocolError) {
+      await response.dump()
+      requests.connection.avoid(response.address)
+    }
     throw error
   }
 }
