@@ -1,4 +1,4 @@
-import { type HcpResponse } from '@hcp/connection'
+import type { HcpResponse } from '@hcp/connection'
 import { checkOptions } from '@hcp/connection/support'
 import {
   type Conflict,

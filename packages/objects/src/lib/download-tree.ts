@@ -4,7 +4,7 @@ import { dirname, join, resolve, sep } from 'node:path'
 import { checkBoolean, checkOptions, checkSignal, checkString, requestPath } from '@hcp/connection/support'
 import { fetchInto, fetchWhole, partJournal } from './download.ts'
 import { lockFile } from './file-lock.ts'
-import { Journal } from './journal.ts'
+import type { Journal } from './journal.ts'
 import { factsOf, fileExists, hasContent, moveIntoPlace } from './local-files.ts'
 import { foldsNames, localName, NameGuard } from './local-names.ts'
 import type { ObjectClient } from './object-client.ts'
@@ -18,6 +18,7 @@ import {
   type TreeOptions,
   treeOptions,
 } from './transfer-summary.ts'
+import { openTreeJournal, withJournal } from './tree-journal.ts'
 import { type Listed, listedTree, type ListedObject } from './tree-listing.ts'
 
 export interface DownloadTreeOptions extends TreeOptions {
@@ -81,22 +82,15 @@ export async function downloadTree(
   if (release === undefined)
     throw new LocalFileError(base, 'busy', `another transfer is writing the folder ${base}`)
   try {
-    const entries = new Map<string, Entry>()
     const subject = {
       transfer: 'download of a tree',
       namespace: client.connection.target.fqdn,
       path: root,
       folder: base,
     }
-    const journal =
-      file === undefined
-        ? undefined
-        : await Journal.open(file, subject, (record) => {
-            const { file: of, ...entry } = record as Entry & { readonly file: string }
-            entries.set(of, entry)
-          })
+    const { journal, entries } = await openTreeJournal<Entry>(file, subject)
     const tally = new Tally(options)
-    try {
+    await withJournal(journal, tally, async () => {
       await makeFolder(work)
       const names = new NameGuard(await onDisk(work, 'write', foldsNames(work)))
       const parts = { client, base, root, work, journal, entries, tally, names, overwrite, modified }
@@ -111,19 +105,10 @@ export async function downloadTree(
           ),
         (entry, either) => tree.entry(entry, either),
       )
-    } catch (error) {
-      await journal?.close().catch(() => {})
-      throw error
-    }
-    const summary = tally.summary()
-    if (summary.failed.length === 0) await rm(work, { recursive: true, force: true })
-    // Not while parts of large files are in it.
-    else await rmdir(work).catch(() => {})
-    try {
-      await journal?.close()
-    } catch (error) {
-      throw tally.stopped('the journal is not complete', error as Error)
-    }
+      if (tally.summary().failed.length === 0) await rm(work, { recursive: true, force: true })
+      // Not while parts of large files are in it.
+      else await rmdir(work).catch(() => {})
+    })
     return tally.summary()
   } finally {
     await release()

@@ -11,7 +11,7 @@ import {
 } from '@hcp/connection/support'
 import type { Conditions } from './conditions.ts'
 import { ObjectConditionError, ObjectConflictError, ObjectNotFoundError } from './errors.ts'
-import { Journal } from './journal.ts'
+import type { Journal } from './journal.ts'
 import {
   comparableHash,
   contentOf,
@@ -34,6 +34,7 @@ import {
   type TreeOptions,
   treeOptions,
 } from './transfer-summary.ts'
+import { openTreeJournal, withJournal } from './tree-journal.ts'
 
 /** A local file that is about to be sent. */
 export interface FileToUpload {
@@ -140,7 +141,6 @@ export async function uploadTree(
     )
   checkSignal(signal)?.throwIfAborted()
 
-  const entries = new Map<string, Entry>()
   const subject = {
     transfer: 'upload of a tree',
     namespace: client.connection.target.fqdn,
@@ -148,31 +148,17 @@ export async function uploadTree(
     folder: base,
     names: name === undefined ? 'mirrored' : 'own',
   }
-  const journal =
-    file === undefined
-      ? undefined
-      : await Journal.open(file, subject, (record) => {
-          const { file: of, ...entry } = record as Entry & { readonly file: string }
-          entries.set(of, entry)
-        })
+  const { journal, entries } = await openTreeJournal<Entry>(file, subject)
   const tally = new Tally(options)
   const upload = new Upload({ client, base, root, journal, entries, tally, name, put, existing })
-  try {
-    await inParallel(
+  await withJournal(journal, tally, () =>
+    inParallel(
       concurrency,
       signal,
       () => tally.counting(localEntries(base), ({ kind }) => kind === 'file' || kind === 'unusable'),
       (entry, either) => upload.entry(entry, emptyFolders && name === undefined, either),
-    )
-  } catch (error) {
-    await journal?.close().catch(() => {})
-    throw error
-  }
-  try {
-    await journal?.close()
-  } catch (error) {
-    throw tally.stopped('the journal is not complete', error as Error)
-  }
+    ),
+  )
   return tally.summary()
 }
 
