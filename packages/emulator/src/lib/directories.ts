@@ -1,8 +1,7 @@
-import { Readable } from 'node:stream'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Answer, Exchange, SystemSurface } from './answer.ts'
 import { need } from './answer.ts'
-import { acceptsGzip, compressed } from './content-coding.ts'
+import { acceptsGzip } from './content-coding.ts'
 import { objectEntry } from './listing-entries.ts'
 import type { Directory, Entry, Namespace } from './namespace.ts'
 import { currentOf } from './namespace.ts'
@@ -11,6 +10,7 @@ import { Refusal } from './refusal.ts'
 import { booleanParameter, encodeBytes } from './request-target.ts'
 import { dueChanges, hasServices } from './services.ts'
 import { zonedTime } from './times.ts'
+import { documentBody, documentHeaders } from './xml-document.ts'
 import { escaped, plain } from './xml-text.ts'
 
 /** PUT of a directory. */
@@ -34,29 +34,12 @@ export function readDirectory(exchange: Exchange, directory: Directory): Answer 
   const recent = booleanParameter(target.query, 'mostRecentDirTimes') ?? false
   if (directory.deleted && !deleted) throw new Refusal(404)
   const change = directory.change || system.now()
-  const headers = [
-    'Cache-Control',
-    'no-cache',
-    'Pragma',
-    'no-cache',
-    'Expires',
-    'Thu, 01 Jan 1970 00:00:00 GMT',
-    'Content-Type',
-    'text/xml',
-    ...(gzip ? ['Content-Encoding', 'gzip'] : []),
-    'X-HCP-Type',
-    'directory',
-    ...changeTimes(change),
-  ]
+  const headers = [...documentHeaders(gzip), 'X-HCP-Type', 'directory', ...changeTimes(change)]
   if (method === 'HEAD') return { status: 200, headers }
   const due = hasServices(namespace) ? system : undefined
   const options = { path: target.path, change, deleted, recent, due }
-  const body = Readable.from(listing(namespace, directory, options), streamed)
-  return { status: 200, headers, body: gzip ? compressed(body) : body }
+  return { status: 200, headers, body: documentBody(listing(namespace, directory, options), gzip) }
 }
-
-/** One piece ahead of the client, and no more. */
-export const streamed = { objectMode: false, highWaterMark: 65_536 } as const
 
 interface ListingOptions {
   readonly path: string

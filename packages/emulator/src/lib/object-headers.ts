@@ -37,14 +37,8 @@ function allHeaders(version: Version, choices: Choices): ObjectHeaders {
   return headers
 }
 
-export const uncached: readonly string[] = [
-  'Cache-Control',
-  'no-cache,no-store',
-  'Pragma',
-  'no-cache',
-  'Expires',
-  'Thu, 01 Jan 1970 00:00:00 GMT',
-]
+export const expired: readonly string[] = ['Pragma', 'no-cache', 'Expires', 'Thu, 01 Jan 1970 00:00:00 GMT']
+export const uncached: readonly string[] = ['Cache-Control', 'no-cache,no-store', ...expired]
 
 function before({ data, contentType }: Version): string[] {
   return ['ETag', `"${data.md5}"`, ...uncached, 'Content-Type', contentType]

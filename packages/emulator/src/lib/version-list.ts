@@ -1,14 +1,13 @@
-import { Readable } from 'node:stream'
 import type { Answer, Exchange } from './answer.ts'
 import { need } from './answer.ts'
 import { checkConditions } from './conditions.ts'
-import { acceptsGzip, compressed } from './content-coding.ts'
-import { streamed } from './directories.ts'
+import { acceptsGzip } from './content-coding.ts'
 import { versionEntry } from './listing-entries.ts'
 import type { StoredObject, Version } from './namespace.ts'
 import { currentOf } from './namespace.ts'
 import { Refusal } from './refusal.ts'
 import { booleanParameter, encodeBytes } from './request-target.ts'
+import { documentBody, documentHeaders } from './xml-document.ts'
 import { escaped, plain } from './xml-text.ts'
 
 /** GET and HEAD with `version=list`. */
@@ -23,21 +22,10 @@ export function listVersions(exchange: Exchange): Answer {
   // The list is for those to whom each of the versions would be given.
   for (const version of versions) if (version.marker === undefined) checkConditions(sent, version, true)
   const gzip = method === 'GET' && acceptsGzip(sent['accept-encoding'], system.choices)
-  const headers = [
-    'Cache-Control',
-    'no-cache',
-    'Pragma',
-    'no-cache',
-    'Expires',
-    'Thu, 01 Jan 1970 00:00:00 GMT',
-    'Content-Type',
-    'text/xml',
-    ...(gzip ? ['Content-Encoding', 'gzip'] : []),
-  ]
+  const headers = documentHeaders(gzip)
   if (method === 'HEAD') return { status: 200, headers }
   if (system.choices.versionOrder === 'newestFirst') versions.reverse()
-  const body = Readable.from(document(exchange, entry, versions, deleted), streamed)
-  return { status: 200, headers, body: gzip ? compressed(body) : body }
+  return { status: 200, headers, body: documentBody(document(exchange, entry, versions, deleted), gzip) }
 }
 
 /** What is listed, oldest first. A delete marker is described as the object that was deleted. */
