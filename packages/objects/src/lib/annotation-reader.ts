@@ -1,14 +1,7 @@
-import {
-  HcpError,
-  HcpHashError,
-  HcpProtocolError,
-  type HcpResponse,
-  HcpTimeoutError,
-  HcpTruncatedError,
-} from '@hcp/connection'
+import { HcpHashError, HcpProtocolError, type HcpResponse, HcpTruncatedError } from '@hcp/connection'
 import { RunningHash } from '@hcp/connection/support'
 import type { AnnotationMetadata } from './annotations.ts'
-import { describe, factsOf } from './errors.ts'
+import { describe, factsOf, isDamage, mayGoOn } from './errors.ts'
 
 /** An answer that has an annotation as its content. */
 interface AnnotationAnswer {
@@ -50,9 +43,7 @@ export class AnnotationReader implements AsyncIterable<Uint8Array>, AsyncDisposa
         this.#check(hash)
         return bytes
       } catch (error) {
-        const outOfTime = error instanceof HcpTimeoutError && error.phase === 'deadline'
-        if (fresh >= this.#freshStarts || !HcpError.isInstance(error) || !error.retryable || outOfTime)
-          throw error
+        if (fresh >= this.#freshStarts || !(mayGoOn(error) || isDamage(error))) throw error
       }
       this.#answer = await this.#fetch()
     }

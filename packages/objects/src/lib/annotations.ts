@@ -294,7 +294,7 @@ export async function putAnnotations(
 /**
  * Deletes an annotation of the current version.
  *
- * @returns Whether there was one; true as well if a repetition, after an answer that was lost or busy, found none.
+ * @returns Whether there was one; true as well if a repetition, after an answer that was lost or said 500 and the like, found none.
  * @throws {ObjectNotFoundError} if there is no such object. @throws {HcpResponseError} 403 if retention forbids it.
  * @see Using a Namespace, "Deleting an annotation"
  */

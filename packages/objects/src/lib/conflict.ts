@@ -1,7 +1,6 @@
 import type { HcpResponse } from '@hcp/connection'
 import { type Conflict, describe, factsOf, ObjectConflictError } from './errors.ts'
-import { comparableHash } from './local-files.ts'
-import { type ObjectMetadata, objectMetadata } from './metadata.ts'
+import { comparableHash, type ObjectMetadata, objectMetadata } from './metadata.ts'
 import type { CallOptions, ObjectRequests } from './object-requests.ts'
 
 /** Lower-case hex and bytes of the content that was to be stored; `undefined` where that cannot be told any more. */

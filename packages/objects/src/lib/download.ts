@@ -16,16 +16,8 @@ import { lockFile } from './file-lock.ts'
 import type { GetOptions } from './get.ts'
 import { checkVersion } from './head.ts'
 import { Journal } from './journal.ts'
-import {
-  comparableHash,
-  factsOf,
-  fileExists,
-  moveIntoPlace,
-  syncFolderOf,
-  verifyContent,
-  writeAt,
-} from './local-files.ts'
-import type { ObjectMetadata } from './metadata.ts'
+import { factsOf, fileExists, moveIntoPlace, syncFolderOf, verifyContent, writeAt } from './local-files.ts'
+import { comparableHash, type ObjectMetadata } from './metadata.ts'
 import type { ObjectClient } from './object-client.ts'
 import type { ObjectReader } from './object-reader.ts'
 import { type CallOptions, checkPath } from './object-requests.ts'

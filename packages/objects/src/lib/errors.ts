@@ -1,4 +1,12 @@
-import { type ErrorFacts, HcpProtocolError, HcpResponseError, type HcpResponse } from '@hcp/connection'
+import {
+  type ErrorFacts,
+  HcpError,
+  HcpHashError,
+  HcpProtocolError,
+  type HcpResponse,
+  HcpResponseError,
+  HcpTimeoutError,
+} from '@hcp/connection'
 import type { ObjectMetadata } from './metadata.ts'
 
 /** What was asked for is not there: status 404, or 204 where HCP says so of a delete marker or an annotation. */
@@ -87,3 +95,13 @@ export function checkIsPlain(response: HcpResponse): void {
     factsOf(response),
   )
 }
+
+/** Whether the transfer broke in a way that another GET may mend. */
+export function mayGoOn(error: unknown): boolean {
+  if (!(error instanceof HcpError) || !error.retryable) return false
+  if (error instanceof HcpResponseError || error instanceof HcpHashError) return false
+  return !(error instanceof HcpTimeoutError && error.phase === 'deadline')
+}
+
+/** Whether the content came whole, but is not what it has to be. */
+export const isDamage = (error: unknown): boolean => error instanceof HcpHashError && error.retryable

@@ -2,11 +2,11 @@ import { HcpProtocolError, type HcpResponse, HcpTruncatedError } from '@hcp/conn
 import { checkBoolean, checkInteger, checkOptions } from '@hcp/connection/support'
 import { checkAnnotationName } from './annotation-name.ts'
 import { conditionHeaders, conditionOptions, type Conditions } from './conditions.ts'
-import { checkIsPlain, describe, factsOf } from './errors.ts'
+import { checkIsPlain, describe, factsOf, mayGoOn } from './errors.ts'
 import { checkIsObject, checkVersion } from './head.ts'
 import { objectMetadata, sizeOf } from './metadata.ts'
 import { type CallOptions, known, noOptions, type ObjectRequests } from './object-requests.ts'
-import { extentOf, mayGoOn, ObjectReader } from './object-reader.ts'
+import { extentOf, ObjectReader } from './object-reader.ts'
 import { checkProgress, type OnProgress } from './progress.ts'
 import { timeLeft } from './time-left.ts'
 

@@ -2,8 +2,8 @@ import type { Stats } from 'node:fs'
 import { type FileHandle, link, lstat, open, rename, rm } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { FileBody, HcpHashError } from '@hcp/connection'
-import { bodyHash, type ContentHash, hasher } from '@hcp/connection/support'
-import type { ObjectMetadata } from './metadata.ts'
+import { bodyHash, type ContentHash } from '@hcp/connection/support'
+import { comparableHash, type ObjectMetadata } from './metadata.ts'
 import { LocalFileError, onDisk, systemCode, systemError } from './transfer-errors.ts'
 
 /** Files up to this size are sent from memory, so that a repetition does not read them again. */
@@ -76,17 +76,6 @@ export async function wholeContent(file: LocalFile): Promise<Uint8Array> {
   const pieces: Uint8Array[] = []
   for await (const piece of contentOf(file)) pieces.push(piece)
   return pieces.length === 1 ? (pieces[0] as Uint8Array) : Buffer.concat(pieces)
-}
-
-/** The hash to compare content with: HCP's own, or the MD5 that an ETag is; `undefined` where there is none this Node can compute. */
-export function comparableHash({
-  hash,
-  etag,
-}: Pick<ObjectMetadata, 'hash' | 'etag'>): ContentHash | undefined {
-  if (hash !== undefined && hasher(hash.scheme) !== undefined) return hash
-  return etag !== undefined && /^[0-9a-f]{32}$/i.test(etag)
-    ? { scheme: 'MD5', hex: etag.toLowerCase() }
-    : undefined
 }
 
 /** Whether a file has an object's content; `undefined` if there is no hash to tell by. */

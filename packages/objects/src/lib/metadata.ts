@@ -1,5 +1,5 @@
 import type { HcpResponse } from '@hcp/connection'
-import { bareEtag, type ContentHash, parseHash } from '@hcp/connection/support'
+import { bareEtag, type ContentHash, hasher, parseHash } from '@hcp/connection/support'
 import { type RetentionState, retentionState } from './retention.ts'
 
 /** Name and size of an annotation. */
@@ -104,6 +104,17 @@ export function objectMetadata(response: Pick<HcpResponse, 'headers' | 'header'>
     currentStorageNode: text('x-hcp-currentstoragenode'),
     symlinkTarget: text('x-hcp-symlinktarget'),
   }
+}
+
+/** The hash to compare content with: HCP's own, or the MD5 that an ETag is; `undefined` where there is none this Node can compute. */
+export function comparableHash({
+  hash,
+  etag,
+}: Pick<ObjectMetadata, 'hash' | 'etag'>): ContentHash | undefined {
+  if (hash !== undefined && hasher(hash.scheme) !== undefined) return hash
+  return etag !== undefined && /^[0-9a-f]{32}$/i.test(etag)
+    ? { scheme: 'MD5', hex: etag.toLowerCase() }
+    : undefined
 }
 
 export function directoryMetadata(response: HcpResponse): DirectoryMetadata {

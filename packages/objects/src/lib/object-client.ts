@@ -120,7 +120,7 @@ export class ObjectClient implements AsyncDisposable {
 
   /**
    * Deletes an object; with versioning on it becomes an old version. An empty directory of this name is deleted too. A repetition, after
-   * an answer that was lost or busy, that finds nothing left counts as done.
+   * an answer that was lost or said 500 and the like, that finds nothing left counts as done.
    *
    * @throws {HcpResponseError} 403 while it is under retention or on hold. @throws {ObjectNotFoundError}
    */

@@ -3,16 +3,14 @@ import { Readable } from 'node:stream'
 import { setTimeout as pause } from 'node:timers/promises'
 import {
   HcpClosedError,
-  HcpError,
   HcpHashError,
   HcpProtocolError,
   type HcpResponse,
-  HcpResponseError,
   HcpTimeoutError,
   HcpTruncatedError,
 } from '@hcp/connection'
 import { hasher, hashOf, namedHashes, RetryPolicy } from '@hcp/connection/support'
-import { checkIsPlain, describe, factsOf, ObjectConditionError } from './errors.ts'
+import { checkIsPlain, describe, factsOf, isDamage, mayGoOn, ObjectConditionError } from './errors.ts'
 import { type ObjectMetadata, objectMetadata, sizeOf } from './metadata.ts'
 import type { CallOptions, ObjectRequests } from './object-requests.ts'
 import type { OnProgress } from './progress.ts'
@@ -417,16 +415,6 @@ function isSame(first: ObjectMetadata, later: ObjectMetadata): boolean {
   if (hashes && first.hash?.hex !== later.hash?.hex) return false
   return etags || hashes || (first.versionId !== undefined && first.versionId === later.versionId)
 }
-
-/** Whether the transfer broke in a way that another GET may mend. */
-export function mayGoOn(error: unknown): boolean {
-  if (!(error instanceof HcpError) || !error.retryable) return false
-  if (error instanceof HcpResponseError || error instanceof HcpHashError) return false
-  return !(error instanceof HcpTimeoutError && error.phase === 'deadline')
-}
-
-/** Whether the content came whole, but is not what it has to be. */
-const isDamage = (error: unknown): boolean => error instanceof HcpHashError && error.retryable
 
 /** A hash to be fed, of the first kind that HCP reports and this Node can compute. */
 function runningHash(response: HcpResponse): { readonly scheme: string; readonly hash: Hash } | undefined {

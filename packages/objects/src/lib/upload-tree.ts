@@ -12,16 +12,9 @@ import {
 import type { Conditions } from './conditions.ts'
 import { ObjectConditionError, ObjectConflictError, ObjectNotFoundError } from './errors.ts'
 import type { Journal } from './journal.ts'
-import {
-  comparableHash,
-  contentOf,
-  inMemory,
-  type LocalFile,
-  localFile,
-  wholeContent,
-} from './local-files.ts'
+import { contentOf, inMemory, type LocalFile, localFile, wholeContent } from './local-files.ts'
 import { type LocalEntry, localEntries } from './local-tree.ts'
-import type { ObjectMetadata } from './metadata.ts'
+import { comparableHash, type ObjectMetadata } from './metadata.ts'
 import type { ObjectClient } from './object-client.ts'
 import { checkPath } from './object-requests.ts'
 import { inParallel } from './parallel.ts'
