@@ -15,17 +15,35 @@ export interface RequestRecord {
   readonly status: number
   /** Bytes of the body: of the request's for PUT and POST, of the answer's for the others. */
   readonly bytes: number
+  /** Bytes of the answer's body, whatever the method. */
+  readonly sent: number
+  /** The `Host` header as sent; empty without one. */
+  readonly host: string
+  /** IP address of the client. */
+  readonly client: string
+  /** The account that asked; null for nobody in particular, and where the credentials are wrong. */
+  readonly user: string | null
+  readonly httpVersion: string
+  /** Milliseconds from the head of the request to the end of the answer; null while it is under way. */
+  readonly milliseconds: number | null
+}
+
+/** A record while its answer is on the way: its counts go on. */
+export interface OpenRecord extends RequestRecord {
+  bytes: number
+  sent: number
+  milliseconds: number | null
 }
 
 /** Older ones are forgotten. */
 const kept = 100_000
 
 export class RequestLog {
-  #records: { -readonly [Key in keyof RequestRecord]: RequestRecord[Key] }[] = []
+  #records: OpenRecord[] = []
   #sequence = 0
 
-  /** Adds a record when it is known what the answer is; its `bytes` may be set as they go. */
-  add(record: Omit<RequestRecord, 'sequence'>): { bytes: number } {
+  /** Adds a record when it is known what the answer is; its counts may be set as they go. */
+  add(record: Omit<RequestRecord, 'sequence'>): OpenRecord {
     const entry = { sequence: ++this.#sequence, ...record }
     this.#records.push(entry)
     if (this.#records.length >= 2 * kept) this.#records = this.#records.slice(-kept)
@@ -36,5 +54,10 @@ export class RequestLog {
   since(since = 0): RequestRecord[] {
     const first = this.#records[0]?.sequence ?? 0
     return this.#records.slice(Math.max(0, since + 1 - first)).map((record) => ({ ...record }))
+  }
+
+  /** Those whose answer has ended, which nothing changes any more; oldest first. */
+  finished(): readonly RequestRecord[] {
+    return this.#records.filter((record) => record.milliseconds !== null)
   }
 }

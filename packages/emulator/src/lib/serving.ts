@@ -12,7 +12,7 @@ import type { ActiveFault, FaultTable } from './faults.ts'
 import { readInformation } from './namespace-information.ts'
 import { ConnectionLost, reasonPhrase, Refusal } from './refusal.ts'
 import { disturb, faultStatus, inverted, RequestBody } from './request-body.ts'
-import type { RequestLog } from './request-log.ts'
+import type { OpenRecord, RequestLog } from './request-log.ts'
 import { hostOf, parseTarget } from './request-target.ts'
 import { handleRest } from './rest.ts'
 import type { System } from './system.ts'
@@ -105,12 +105,16 @@ class Serving {
   readonly #request: IncomingMessage
   readonly #response: ServerResponse
   readonly #time: number
+  readonly #started = performance.now()
+  /** A socket that is closed does not know it any more. */
+  readonly #client: string
+  #user: string | null = null
   readonly hasBody: boolean
   readonly body: RequestBody
   #fault: ActiveFault | undefined
   /** The fault is one of the request's body, not of the answer's. */
   faultInRequest = false
-  #recorded = false
+  #entry: OpenRecord | undefined
 
   constructor(
     system: System,
@@ -126,6 +130,7 @@ class Serving {
     this.#request = request
     this.#response = response
     this.#time = system.now()
+    this.#client = request.socket.remoteAddress ?? ''
     const { 'content-length': length, 'transfer-encoding': coding } = request.headers
     this.hasBody = coding !== undefined || (length !== undefined && Number(length) > 0)
     this.body = new RequestBody(request, response, expectsContinue, (source) =>
@@ -196,6 +201,7 @@ class Serving {
     const { tenant, namespace } = site
     if (system.choices.browserRedirect && isBrowser(this.#request)) return toBrowser(url)
     const caller = system.authenticator(tenant).caller(headers)
+    if (typeof caller !== 'string') this.#user = caller.user
     if (caller === 'refused') throw new Refusal(403, 'The credentials are wrong.')
     if (!namespace.settings[this.#door.port]) throw new Refusal(403, 'The protocol is not enabled.')
     const target = parseTarget(url)
@@ -257,13 +263,37 @@ class Serving {
     }
   }
 
-  #record(status: number, bytes = 0): { bytes: number } | undefined {
-    if (this.#recorded) return undefined
-    this.#recorded = true
-    const { method = '', url = '' } = this.#request
-    const taken = method === 'PUT' || method === 'POST' ? this.body.received : bytes
+  /** Notes the answer, once; whatever comes after that can only be its end. */
+  #record(status: number, bytes = 0, ended = true): void {
+    const milliseconds = ended ? performance.now() - this.#started : null
+    if (this.#entry !== undefined) {
+      this.#entry.milliseconds ??= milliseconds
+      return
+    }
+    const { method = '', url = '', headers, httpVersion } = this.#request
     const { cluster, node, port } = this.#door
-    return this.#log.add({ time: this.#time, cluster, node, port, method, path: url, status, bytes: taken })
+    this.#entry = this.#log.add({
+      time: this.#time,
+      cluster,
+      node,
+      port,
+      method,
+      path: url,
+      status,
+      bytes: method === 'PUT' || method === 'POST' ? this.body.received : bytes,
+      sent: bytes,
+      host: headers.host ?? '',
+      client: this.#client,
+      user: this.#user,
+      httpVersion,
+      milliseconds,
+    })
+  }
+
+  #count({ length }: Buffer): void {
+    const { method } = this.#request
+    this.#entry!.sent += length
+    if (method !== 'PUT' && method !== 'POST') this.#entry!.bytes += length
   }
 
   #send(answer: Answer): void {
@@ -318,11 +348,10 @@ class Serving {
       if (body.length <= 16_384) response.end(body.toString('latin1'), 'latin1')
       else response.end(body)
     } else {
-      const record = this.#record(status)
-      body.on('data', (chunk: Buffer) => {
-        if (record !== undefined) record.bytes += chunk.length
-      })
+      this.#record(status, 0, false)
+      body.on('data', (chunk: Buffer) => this.#count(chunk))
       pipeline(body, response, (error) => {
+        this.#record(status)
         // An answer that cannot be completed must not look complete.
         if (error !== undefined && error !== null) this.#request.socket.destroy()
       })
@@ -395,7 +424,7 @@ class Serving {
       else this.#sendPlainly(status, head, body)
       return
     }
-    const record = this.#record(status)
+    this.#record(status, 0, false)
     const response = this.#response
     this.#writeHead(status, head)
     response.flushHeaders()
@@ -408,10 +437,11 @@ class Serving {
       if (kind === 'garbage') source = Readable.from(invertedAll(source as AsyncIterable<Buffer>))
     } else source = Readable.from(disturb(source as AsyncIterable<Buffer>, fault, this), { highWaterMark: 1 })
     for await (const chunk of source as AsyncIterable<Buffer>) {
-      if (record !== undefined && status !== 304) record.bytes += chunk.length
+      if (status !== 304) this.#count(chunk)
       if (response.destroyed) throw new ConnectionLost('the connection is closed')
       if (!response.write(chunk)) await drained(response)
     }
+    this.#record(status)
     response.end()
   }
 }
