@@ -13,6 +13,8 @@ export interface RequestRecord {
   readonly path: string
   /** The answer's status; 0 where no answer was sent. */
   readonly status: number
+  /** The status that was to be sent, also where a fault or the client kept it from going out; 0 where there was none yet. */
+  readonly found: number
   /** Bytes of the body: of the request's for PUT and POST, of the answer's for the others. */
   readonly bytes: number
   /** Bytes of the answer's body, whatever the method. */

@@ -115,6 +115,8 @@ class Serving {
   /** The fault is one of the request's body, not of the answer's. */
   faultInRequest = false
   #entry: OpenRecord | undefined
+  /** Status of the answer that was found, whatever becomes of it. */
+  #found = 0
 
   constructor(
     system: System,
@@ -280,6 +282,7 @@ class Serving {
       method,
       path: url,
       status,
+      found: this.#found,
       bytes: method === 'PUT' || method === 'POST' ? this.body.received : bytes,
       sent: bytes,
       host: headers.host ?? '',
@@ -298,12 +301,13 @@ class Serving {
 
   #send(answer: Answer): void {
     const { method = '', socket, httpVersion } = this.#request
+    const { status } = answer
+    this.#found = status
     if (socket.destroyed) {
       if (answer.body instanceof Readable) answer.body.destroy()
       this.#record(0)
       return
     }
-    const { status } = answer
     const reads = method !== 'PUT' && method !== 'POST' && method !== 'DELETE'
     let body = answer.body
     let headers = answer.headers
