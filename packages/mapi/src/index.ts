@@ -1,1 +1,49 @@
-export {}
+export { type Document, type DocumentFormat, type DocumentValue } from './lib/document-writer.ts'
+export {
+  type ForbiddenCause,
+  MapiConflictError,
+  MapiDocumentError,
+  MapiError,
+  MapiForbiddenError,
+  MapiNotFoundError,
+  MapiRedirectError,
+  MapiRequestError,
+  type MapiRoles,
+  MapiUnavailableError,
+} from './lib/errors.ts'
+export {
+  type ActOptions,
+  type MapiCallOptions,
+  MapiClient,
+  type MapiClientOptions,
+  type OpenOptions,
+  type ReadOptions,
+  type WriteOptions,
+} from './lib/mapi-client.ts'
+export { type MapiPath, mapiPath } from './lib/mapi-path.ts'
+export type { NameList, Names, PageOptions } from './lib/names.ts'
+export {
+  boolean,
+  commaList,
+  decimal,
+  document,
+  type DocumentSchema,
+  epochMillis,
+  type ExtraValue,
+  integer,
+  list,
+  type Long,
+  long,
+  mapped,
+  nameList,
+  optional,
+  type OptionalSchema,
+  type ReadBy,
+  record,
+  type RecordOf,
+  repeated,
+  type Schema,
+  text,
+  timestamp,
+} from './lib/schema.ts'
+export { formatTimestamp, parseTimestamp } from './lib/timestamp.ts'
