@@ -61,7 +61,7 @@ const months = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', '
 const requestLog = /request\.log[^/]*$/
 const newline = 0x0a
 /** Bytes: far more than the longest target and user. What is longer is no record. */
-const longestLine = 256 * 1024
+const longestLine = 32 * 1024
 const rawLength = 4_096
 
 /** The user may hold blanks, brackets and quotes: the time is the last thing in brackets that is one before the request line. */
@@ -88,7 +88,7 @@ function parse(line: string, node: number | undefined, file: string | undefined)
   const count = bytes === '-' ? undefined : Number(bytes)
   return {
     client: client as string,
-    user: user === '-' ? undefined : (user as string),
+    user: user === '-' ? undefined : user,
     time: new Date(when.at),
     zone: when.zone,
     method: parts?.[1],
@@ -96,7 +96,7 @@ function parse(line: string, node: number | undefined, file: string | undefined)
     protocol: parts?.[3],
     status: Number(status),
     bytes: count,
-    place: place === '-' ? undefined : (place as string),
+    place: place === '-' ? undefined : place,
     ...placeOf(place as string),
     latency: Number(latency),
     raw: line,
