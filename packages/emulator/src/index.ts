@@ -17,6 +17,8 @@ export type {
   TenantSummary,
 } from './lib/emulator.ts'
 export type { ActiveFault, Fault, FaultKind, FaultMoment } from './lib/faults.ts'
+export type { LogFailures } from './lib/control-server.ts'
+export type { LogSeed } from './lib/logs/invented-history.ts'
 export type { RequestRecord } from './lib/request-log.ts'
 export type { ServiceReport } from './lib/services.ts'
 export type { Seed } from './lib/seed.ts'

@@ -23,6 +23,8 @@ const elsewhere: readonly string[] = [
   'leaveClassAfterRetention',
   'refusedChange',
   'versionOrder',
+  'logPreparationMs',
+  'logArchives',
 ]
 
 const cases: readonly Case[] = [

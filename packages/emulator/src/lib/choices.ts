@@ -95,6 +95,13 @@ export interface Choices {
    * every refusal that has something to say, which helps in finding out why.
    */
   readonly errorMessages: 'documented' | 'always'
+  /** Milliseconds that a package of logs is being prepared; the documents say seconds to minutes. Default 300. */
+  readonly logPreparationMs: number
+  /**
+   * The archives in a package of logs: compressed by gzip (the default) or not at all. HCP 7 has bzip2, later releases xz;
+   * the manifest names the files as they are.
+   */
+  readonly logArchives: 'tar.gz' | 'tar'
 }
 
 export const defaultChoices: Choices = {
@@ -127,6 +134,8 @@ export const defaultChoices: Choices = {
   browserRedirect: false,
   concurrentVersions: 'stored',
   errorMessages: 'documented',
+  logPreparationMs: 300,
+  logArchives: 'tar.gz',
 }
 
 /** The path's part after `rest`, in decoded bytes with its separators, leading one included. Documented: 4,095. */

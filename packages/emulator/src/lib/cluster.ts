@@ -1,5 +1,6 @@
 import type { CertificateAuthority, CertificateRequest } from './certificates.ts'
 import type { FaultTable } from './faults.ts'
+import type { LogNode } from './logs/log-types.ts'
 import { ClusterNode, doorNames } from './node.ts'
 import type { DoorName, Identity } from './node.ts'
 import type { RequestLog } from './request-log.ts'
@@ -41,6 +42,8 @@ export class Cluster {
         identity,
       })
     })
+    const numbered = (): LogNode[] => this.nodes.map(({ number, up }) => ({ node: number, up }))
+    system.logs.serveFrom({ log, cluster: name, nodes: numbered })
   }
 
   /** Starts the nodes, all on the same ports where they have different addresses. */

@@ -57,6 +57,12 @@ class Recorder implements ControlSurface {
   addSymlink(symlink: object): void {
     this.calls.push(['addSymlink', symlink])
   }
+  seedLogs(seed: object): void {
+    this.calls.push(['seedLogs', seed])
+  }
+  failLogs(failures: object): void {
+    this.calls.push(['failLogs', failures])
+  }
 
   runServices(): { disposed: number; pruned: number } {
     this.calls.push(['runServices'])
@@ -125,6 +131,8 @@ test.each<[string, string, unknown, unknown[]]>([
   ['PUT', '/tls', { mode: 'expired' }, ['setTls', { mode: 'expired' }]],
   ['PUT', '/disk', { full: true }, ['setDisk', { full: true }]],
   ['POST', '/services/run', undefined, ['runServices']],
+  ['POST', '/logs/fail', undefined, ['failLogs', {}]],
+  ['POST', '/logs/fail', { count: 2, cluster: 'replica' }, ['failLogs', { count: 2, cluster: 'replica' }]],
   ['GET', '/requests', undefined, ['requests', 0]],
   ['GET', '/requests?since=17', undefined, ['requests', 17]],
 ])('%s %s %j does what it says', async (method, path, body, call) => {
@@ -142,6 +150,15 @@ test('POST /symlinks makes a link', async () => {
     { ...link, cluster: 'third' },
   ]) {
     expect((await send('POST', '/symlinks', bad)).status).toBe(400)
+  }
+})
+
+test('POST /logs/seed makes a history', async () => {
+  const seed = { bytes: 1024, days: 3, cluster: 'primary' }
+  expect(await send('POST', '/logs/seed', seed)).toMatchObject({ status: 201 })
+  expect(surface.calls).toEqual([['seedLogs', seed]])
+  for (const bad of [{}, { ...seed, more: 1 }, { ...seed, cluster: 'third' }]) {
+    expect((await send('POST', '/logs/seed', bad)).status).toBe(400)
   }
 })
 

@@ -4,6 +4,7 @@ import { BlockList, isIP, isIPv6 } from 'node:net'
 import type { AddressInfo } from 'node:net'
 import type { DnsBehaviour } from './dns-server.ts'
 import type { Fault } from './faults.ts'
+import type { LogSeed } from './logs/invented-history.ts'
 import type { RequestRecord } from './request-log.ts'
 import type { Seed } from './seed.ts'
 import type { SymlinkSeed } from './symlinks.ts'
@@ -19,6 +20,12 @@ export interface ReplicationBehaviour {
   /** Milliseconds that the other system is behind. */
   readonly lagMs?: number
   readonly paused?: boolean
+}
+
+/** How many preparations of logs are to fail. */
+export interface LogFailures {
+  readonly count?: number
+  readonly cluster?: ClusterName
 }
 
 /**
@@ -44,6 +51,9 @@ export interface ControlSurface {
   seed(seed: Seed & { readonly cluster?: ClusterName }): object | Promise<object>
   /** Disposition and pruning; says how much they did. */
   runServices(): object | Promise<object>
+  /** A history of access logs that nobody made. */
+  seedLogs(seed: LogSeed & { readonly cluster?: ClusterName }): void
+  failLogs(failures: LogFailures): void
   addSymlink(symlink: SymlinkSeed & { readonly cluster?: ClusterName }): void | Promise<void>
   /** Only where there is a second system. */
   setReplication?(behaviour: ReplicationBehaviour): void | Promise<void>
@@ -237,6 +247,29 @@ function routesOf(surface: ControlSurface): readonly Route[] {
           if (symlink.cluster !== undefined) checkCluster(symlink.cluster)
           await surface.addSymlink(symlink)
           return { status: 201, body: {} }
+        },
+      },
+    },
+    {
+      path: /^\/logs\/seed$/,
+      methods: {
+        async POST(_match, request) {
+          const known = ['bytes', 'days', 'cluster'] as const
+          const seed = await readFields<LogSeed & { cluster?: ClusterName }>(request, known, ['bytes'])
+          if (seed.cluster !== undefined) checkCluster(seed.cluster)
+          surface.seedLogs(seed)
+          return { status: 201, body: {} }
+        },
+      },
+    },
+    {
+      path: /^\/logs\/fail$/,
+      methods: {
+        async POST(_match, request) {
+          const failures = await readFields<LogFailures>(request, ['count', 'cluster'])
+          if (failures.cluster !== undefined) checkCluster(failures.cluster)
+          surface.failLogs(failures)
+          return done
         },
       },
     },

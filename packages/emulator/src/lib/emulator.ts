@@ -10,12 +10,13 @@ import type { TlsMode } from './cluster.ts'
 import type { CheckedConfig, EmulatorConfig } from './config.ts'
 import { defaultConfig, validateConfig } from './config.ts'
 import { administratorsOf, softwareVersion, tenantsOf } from './content.ts'
-import type { ControlSurface } from './control-server.ts'
+import type { ControlSurface, LogFailures } from './control-server.ts'
 import { controlAddress, startControlServer } from './control-server.ts'
 import type { DnsBehaviour, DnsServer } from './dns-server.ts'
 import { startDnsServer } from './dns-server.ts'
 import type { ActiveFault, Fault } from './faults.ts'
 import { FaultTable } from './faults.ts'
+import type { LogSeed } from './logs/invented-history.ts'
 import { makeFolder } from './make-folder.ts'
 import type { ClusterNode } from './node.ts'
 import type { RequestRecord } from './request-log.ts'
@@ -301,6 +302,8 @@ export class Emulator implements AsyncDisposable {
       seed: (seed) => emulator.seed(seed),
       addSymlink: (symlink) => emulator.addSymlink(symlink),
       runServices: () => emulator.runServices(),
+      seedLogs: (seed) => emulator.seedLogs(seed),
+      failLogs: (failures) => emulator.failLogs(failures),
       requests: (since) => emulator.requests(since),
     }
     const { address, controlPort: port } = settings
@@ -419,6 +422,21 @@ export class Emulator implements AsyncDisposable {
       pruned += report.pruned
     }
     return { disposed, pruned }
+  }
+
+  /**
+   * Makes a history of access logs so long that a package of all of it has about so many bytes, in place of one that an
+   * earlier call made. Its lines are invented while a package is downloaded, the same each time.
+   *
+   * @throws {TypeError} for a value of a wrong type, {RangeError} for one out of range.
+   */
+  seedLogs({ cluster = 'primary', ...seed }: LogSeed & { readonly cluster?: 'primary' | 'replica' }): void {
+    this.#cluster(cluster).system.logs.seed(seed)
+  }
+
+  /** Lets the next `count` preparations of logs fail, also one that is under way. Default 1; 0 lets none fail. */
+  failLogs({ count = 1, cluster = 'primary' }: LogFailures = {}): void {
+    this.#cluster(cluster).system.logs.fail(count)
   }
 
   /** What was served: the records with a sequence above `since`, oldest first. The last 100,000 are kept. */

@@ -7,6 +7,7 @@ import { Authenticator } from './authentication.ts'
 import { BlobStore } from './blob-store.ts'
 import type { Choices } from './choices.ts'
 import { Journal } from './journal.ts'
+import { LogService } from './logs/log-service.ts'
 import type { Change, Namespace } from './namespace.ts'
 import type { ServiceReport } from './services.ts'
 import { runServices } from './services.ts'
@@ -42,6 +43,7 @@ export class System implements SystemSurface {
   readonly softwareVersion: string
   readonly blobs: BlobStore
   readonly now: () => number
+  readonly logs: LogService
   readonly #journal: Journal | undefined
   readonly #authenticators = new Map<string, Authenticator>()
   readonly #hosts = new Map<string, Site | undefined>()
@@ -57,6 +59,7 @@ export class System implements SystemSurface {
     this.choices = options.choices
     this.softwareVersion = options.softwareVersion
     this.now = options.now
+    this.logs = new LogService(this)
     this.blobs = blobs
     this.#journal = journal
     this.#server = options.choices.serverHeader ? ['Server', `HCP V${options.softwareVersion}`] : []

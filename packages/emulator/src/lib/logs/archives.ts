@@ -1,0 +1,80 @@
+import { pipeline, Readable } from 'node:stream'
+import { promisify } from 'node:util'
+import { constants, createGzip, gzip } from 'node:zlib'
+import type { ZlibOptions } from 'node:zlib'
+import { pack } from 'tar-stream'
+import type { Pack } from 'tar-stream'
+
+/** How the archives in a package are made, which is also how their names end. */
+export type ArchiveKind = 'tar.gz' | 'tar'
+
+export interface ArchiveEntry {
+  readonly name: string
+  readonly content: Buffer
+}
+
+const gzipped = promisify<Buffer, ZlibOptions, Buffer>(gzip)
+const pieceSize = 256 * 1024
+
+/**
+ * An archive that is made while it is read. The bytes of one are the same each time: they depend on the entries and the
+ * time alone.
+ *
+ * It is not compressed a second time: what is large in it are archives.
+ */
+export function streamArchive(kind: ArchiveKind, entries: AsyncIterable<ArchiveEntry>, time: Date): Readable {
+  const tar = Readable.from(packed(entries, time), { objectMode: false, highWaterMark: pieceSize })
+  if (kind === 'tar') return tar
+  const stored = createGzip({ level: constants.Z_NO_COMPRESSION, chunkSize: pieceSize })
+  // Whoever reads the archive is told of an error by it.
+  return pipeline(tar, stored, () => undefined)
+}
+
+/**
+ * A small archive as a whole.
+ *
+ * @param fast For content that is nearly random: costs half the time and gains what there is to gain.
+ */
+export async function makeArchive(
+  kind: ArchiveKind,
+  entries: readonly ArchiveEntry[],
+  time: Date,
+  fast = false,
+): Promise<Buffer> {
+  const chunks: Buffer[] = []
+  for await (const chunk of packed(entries, time)) chunks.push(chunk)
+  const tar = Buffer.concat(chunks)
+  if (kind === 'tar') return tar
+  const strategy = fast ? constants.Z_HUFFMAN_ONLY : constants.Z_DEFAULT_STRATEGY
+  return gzipped(tar, { strategy, chunkSize: pieceSize })
+}
+
+function packed(
+  entries: AsyncIterable<ArchiveEntry> | Iterable<ArchiveEntry>,
+  time: Date,
+): AsyncIterable<Buffer> {
+  const tar = pack()
+  void fill(tar, entries, time)
+  return tar as AsyncIterable<Buffer>
+}
+
+/** Adds one entry after the other, each when the one before has been read; ends when the archive is not read on. */
+async function fill(
+  tar: Pack,
+  entries: AsyncIterable<ArchiveEntry> | Iterable<ArchiveEntry>,
+  mtime: Date,
+): Promise<void> {
+  try {
+    for await (const { name, content } of entries) {
+      await new Promise<void>((resolve, reject) => {
+        tar.entry({ name, mtime, mode: 0o644 }, content, (error) => {
+          if (error === null || error === undefined) resolve()
+          else reject(error)
+        })
+      })
+    }
+    tar.finalize()
+  } catch (error) {
+    tar.destroy(error as Error)
+  }
+}

@@ -1,0 +1,114 @@
+import { createCipheriv, createHash } from 'node:crypto'
+import { logTime } from './access-log.ts'
+
+/** A history of access logs that nobody made, for packages as large as a test wants them. */
+export interface LogSeed {
+  /** Bytes that a package of all of it has, about. */
+  readonly bytes: number
+  /** Days before now that it reaches back, at most 365. Default 7. */
+  readonly days?: number
+}
+
+/** The file of one roll-over of a history that was invented. */
+export interface InventedLog {
+  /** Epoch milliseconds at which it begins and ends. */
+  readonly from: number
+  readonly to: number
+  readonly size: number
+}
+
+const minute = 60_000
+const day = 1_440 * minute
+const usualSize = 2 * 1024 ** 2
+const largestSize = 64 * 1024 ** 2
+
+/** Bytes that compression leaves of one byte of lines. */
+const compressed = 0.765
+
+/**
+ * When and how long the logs of each node are.
+ *
+ * @param nodes How many nodes share the bytes.
+ * @param compressing Whether the bytes that are wanted are those after compression.
+ * @throws {TypeError} for a value of a wrong type, {RangeError} for one out of range.
+ */
+export function inventHistory(
+  seed: LogSeed,
+  nodes: number,
+  now: number,
+  compressing: boolean,
+): readonly InventedLog[] {
+  for (const name of Object.keys(seed)) {
+    if (name !== 'bytes' && name !== 'days') throw new TypeError(`${name}: unknown field`)
+  }
+  const { bytes, days = 7 } = seed
+  for (const [name, value, least, most] of [
+    ['bytes', bytes, 0, 2 ** 44],
+    ['days', days, 1, 365],
+  ] as const) {
+    if (typeof value !== 'number') throw new TypeError(`${name}: must be a number`)
+    if (!Number.isInteger(value) || value < least || value > most)
+      throw new RangeError(`${name}: must be a whole number from ${least} to ${most}`)
+  }
+  if (bytes === 0) return []
+  const each = bytes / nodes
+  const count = Math.min(Math.max(days, Math.ceil(each / usualSize)), days * 1_440)
+  const size = each / count
+  if (size > largestSize) throw new RangeError(`bytes: ${days} days have no room for that; give more days`)
+  const end = Math.floor(now / minute) * minute
+  const begin = end - days * day
+  const at = (index: number): number => begin + Math.floor((index * days * 1_440) / count) * minute
+  return Array.from({ length: count }, (_, index) => ({
+    from: at(index),
+    to: at(index + 1),
+    size: Math.round(compressing ? size / compressed : size),
+  }))
+}
+
+/** Letters enough that what is taken from them is not found again by a compressor. */
+const poolSize = 1024 * 1024
+const longestLine = 1024
+let pool: Buffer | undefined
+
+/** As with real logs, each line ends with a line feed; the last one is whole. The same log has the same lines each time. */
+export function inventLines({ from, to, size }: InventedLog, node: number): Buffer {
+  pool ??= Buffer.from(randomBytes('names', poolSize).toString('base64url'))
+  const lines = Buffer.allocUnsafe(size + longestLine)
+  const random = numbers(`${node} ${from}`)
+  let [length, current, upToMinute] = [0, -1, '']
+  while (length < size) {
+    const [one, two] = [random(), random()]
+    const now = from + ((to - from) * length) / size
+    // Made once a minute: a whole one for each line would cost more than all the rest.
+    if (Math.floor(now / minute) !== current) {
+      current = Math.floor(now / minute)
+      upToMinute = logTime(current * minute).slice(0, -8)
+    }
+    const second = String(Math.floor((now % minute) / 1_000)).padStart(2, '0')
+    const reads = (two & 256) === 0
+    const request = `[${upToMinute}${second} +0000] "${reads ? 'GET' : 'PUT'} /rest/invented/`
+    const answer = `" ${reads ? `200 ${two >>> 9}` : '201 0'} images.sales ${two & 63}\n`
+    length += lines.write(`10.20.${one & 15}.${two & 127} - ingest${one & 7} ${request}`, length, 'latin1')
+    // The name is most of a line, and costs least this way.
+    const start = one % (poolSize - longestLine)
+    length += pool.copy(lines, length, start, start + 256 + (two & 255))
+    length += lines.write(` HTTP/1.1${answer}`, length, 'latin1')
+  }
+  return lines.subarray(0, length)
+}
+
+/** Whole numbers from 0 to 2^32 - 1 that look random and are the same for the same text (xorshift). */
+function numbers(text: string): () => number {
+  let state = createHash('sha256').update(text).digest().readUInt32LE(0) || 1
+  return () => {
+    state ^= state << 13
+    state ^= state >>> 17
+    state ^= state << 5
+    return state >>> 0
+  }
+}
+
+function randomBytes(text: string, length: number): Buffer {
+  const key = createHash('sha256').update(text).digest()
+  return createCipheriv('aes-256-ctr', key, Buffer.alloc(16)).update(Buffer.alloc(length))
+}
