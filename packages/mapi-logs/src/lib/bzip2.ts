@@ -83,8 +83,8 @@ interface Codes {
 }
 
 /**
- * Undoes bzip2, block by block as the reader asks for more, several streams in a row too. (The packages for this either decode all
- * that is there at once, whatever the reader does, or come to no end with some damaged content.)
+ * Undoes bzip2, block by block as the reader asks for more, several streams in a row too. (The usual package decodes all that it has
+ * left at the end of its input at once, whatever the reader does: content that was made for it can fill the memory with that.)
  *
  * @throws {Bzip2Error} if the content is damaged or cut off; every block's checksum is compared.
  */

@@ -117,7 +117,7 @@ test('xz in xz comes to an end', async () => {
 })
 
 test('a run in bzip2 that is longer than any block is refused at once', async () => {
-  // 32 symbols for doubled runs in a row, from which decoders that add them up without a bound do not come back.
+  // 40 symbols that double the run in a row: added up without a bound they overflow.
   const bits: string[] = []
   const put = (value: number, count: number): void => void bits.push(value.toString(2).padStart(count, '0'))
   for (const byte of Buffer.from('BZh11AY&SY')) put(byte, 8)
