@@ -1,3 +1,10 @@
+export type {
+  ChargebackFormat,
+  ChargebackOptions,
+  ChargebackRecord,
+  ChargebackReportOptions,
+  Granularity,
+} from './lib/chargeback.ts'
 export { type Document, type DocumentFormat, type DocumentValue } from './lib/document-writer.ts'
 export {
   type ForbiddenCause,
@@ -22,6 +29,8 @@ export {
 } from './lib/mapi-client.ts'
 export { type MapiPath, mapiPath } from './lib/mapi-path.ts'
 export type { NameList, Names, PageOptions } from './lib/names.ts'
+export type { MapiNamespace } from './lib/namespace-settings.ts'
+export { quotaBytes } from './lib/quota.ts'
 export {
   boolean,
   commaList,
@@ -46,4 +55,14 @@ export {
   text,
   timestamp,
 } from './lib/schema.ts'
+export type { MapiStatistics } from './lib/statistics.ts'
+export type { TenantChanges, TenantSettings } from './lib/tenant-settings.ts'
+export {
+  createTenant,
+  type InitialAccount,
+  listTenants,
+  Tenant,
+  type TenantReadOptions,
+  type TenantWriteOptions,
+} from './lib/tenants.ts'
 export { formatTimestamp, parseTimestamp } from './lib/timestamp.ts'

@@ -70,10 +70,13 @@ function jsonOf(value: DocumentValue, path: string): unknown {
   const parts = partsOf(value, path)
   if (parts !== undefined)
     return Object.fromEntries(parts.map(([name, inner]) => [name, jsonOf(inner, `${path}.${name}`)]))
-  // Exact where a number would be rounded: HCP takes text for numbers.
-  const plain = textOf(value, path)
   if (typeof value === 'string') checkText(value, path)
-  return typeof value === 'number' || typeof value === 'boolean' ? value : plain
+  const plain = textOf(value, path)
+  if (typeof value === 'boolean') return value
+  // A number of 64 bits that would be rounded goes as text, which HCP takes for numbers.
+  return (typeof value === 'number' || typeof value === 'bigint') && String(Number(plain)) === plain
+    ? Number(plain)
+    : plain
 }
 
 /** The named parts of a value that has some, without those that are left out. */
