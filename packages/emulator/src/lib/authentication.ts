@@ -9,10 +9,21 @@ export interface Account {
   readonly roles: ReadonlySet<string>
   /** Data permissions by namespace, with those that the namespace gives to every account. */
   readonly permissions: ReadonlyMap<string, ReadonlySet<Permission>>
+  readonly enabled: boolean
+  /** Without any role it may make namespaces and look after those. */
+  readonly allowNamespaceManagement: boolean
+}
+
+/** What the management interface changes, and requests go by; replaced as a whole. */
+export interface TenantSettings {
+  /** Accounts of the system have the rights of the tenant's. */
+  readonly administrationAllowed: boolean
+  readonly mapiEnabled: boolean
 }
 
 export interface Tenant {
   readonly name: string
+  settings: TenantSettings
   readonly accounts: Map<string, Account>
   readonly namespaces: Map<string, Namespace>
 }
@@ -45,7 +56,17 @@ export class Authenticator {
     return answer
   }
 
+  /** Accounts have changed. */
+  forget(): void {
+    this.#answers.clear()
+  }
+
   #check(text: string): Caller {
+    const caller = this.#identified(text)
+    return typeof caller !== 'string' && !caller.enabled ? 'refused' : caller
+  }
+
+  #identified(text: string): Caller {
     const blank = text.indexOf(' ')
     const scheme = text.slice(0, blank).toUpperCase()
     const token = text.slice(blank + 1).trim()

@@ -184,3 +184,7 @@ export const idleTime = 60_000
 
 /** Names that cannot be stored: `.` and `.directory-metadata` by the documents, `..` by ours. */
 export const refusedNames: ReadonlySet<string> = new Set(['.', '..', '.directory-metadata'])
+
+/** Documents of the management API: none that makes sense comes near. */
+export const maximumDocumentSize: number = 1024 ** 2
+export const maximumDocumentDepth = 16

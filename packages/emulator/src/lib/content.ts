@@ -16,10 +16,18 @@ function tenantOf({ name, namespaces, users }: CheckedTenant): Tenant {
       const own = permissions[settings.name] ?? []
       return [settings.name, new Set([...own, ...authenticated])] as const
     })
-    return { user, password, roles: new Set(roles), permissions: new Map(granted) }
+    return {
+      user,
+      password,
+      roles: new Set(roles),
+      permissions: new Map(granted),
+      enabled: true,
+      allowNamespaceManagement: false,
+    }
   })
   return {
     name,
+    settings: { administrationAllowed: false, mapiEnabled: true },
     accounts: new Map(accounts.map((account) => [account.user, account])),
     namespaces: new Map(made.map((namespace) => [namespace.settings.name.toLowerCase(), namespace])),
   }
@@ -30,7 +38,14 @@ export function administratorsOf(config: CheckedConfig): Map<string, Account> {
   return new Map(
     config.systemUsers.map(({ user, password, roles }) => [
       user,
-      { user, password, roles: new Set(roles), permissions: none },
+      {
+        user,
+        password,
+        roles: new Set(roles),
+        permissions: none,
+        enabled: true,
+        allowNamespaceManagement: false,
+      },
     ]),
   )
 }

@@ -10,6 +10,8 @@ import { drainedBytes, drainedTime, smallRemainder } from './choices.ts'
 import { firstConditions } from './conditions.ts'
 import type { ActiveFault, FaultTable } from './faults.ts'
 import { readInformation } from './namespace-information.ts'
+import { mapiHead } from './mapi/head.ts'
+import { manage } from './mapi/router.ts'
 import { ConnectionLost, reasonPhrase, Refusal } from './refusal.ts'
 import { disturb, faultStatus, inverted, RequestBody } from './request-body.ts'
 import type { OpenRecord, RequestLog } from './request-log.ts'
@@ -235,12 +237,20 @@ class Serving {
     throw new Refusal(404)
   }
 
-  #manage(): Answer {
-    const { headers, url = '' } = this.#request
-    const accounts = this.#system.managers(hostOf(url, headers.host))
-    if (accounts === undefined) throw new Refusal(403, 'There is no such tenant.')
-    if (!this.#system.isManager(accounts, headers)) throw new Refusal(403, 'The credentials are wrong.')
-    throw new Refusal(404, 'This release of the emulator does not play the management API yet.')
+  #manage(): Promise<Answer> {
+    const { headers, method = '', url = '' } = this.#request
+    const { body, hasBody } = this
+    return manage({
+      system: this.#system,
+      method,
+      url,
+      headers,
+      body,
+      hasBody,
+      known: (user) => {
+        this.#user = user
+      },
+    })
   }
 
   #refusal(refusal: Refusal): Answer {
@@ -311,7 +321,10 @@ class Serving {
     const reads = method !== 'PUT' && method !== 'POST' && method !== 'DELETE'
     let body = answer.body
     let headers = answer.headers
-    if (status >= 400 && body === undefined) {
+    const managing = this.#door.port === 'mapi'
+    if (managing) {
+      // Its errors have no body, and its head says so.
+    } else if (status >= 400 && body === undefined) {
       if (this.#system.choices.errorBody === 'html' && reads) {
         body = Buffer.from(`<html><body><h1>${status} ${reasonPhrase(status)}</h1></body></html>\n`)
         headers = [...headers, 'Content-Type', 'text/html']
@@ -321,7 +334,9 @@ class Serving {
     } else if (Buffer.isBuffer(body) && headers.includes('Content-Encoding') && httpVersion !== '1.0') {
       headers = [...headers, 'Transfer-Encoding', 'chunked']
     }
-    const head = this.#system.head(reads, headers, status)
+    const head = managing
+      ? mapiHead(this.#system, headers, status)
+      : this.#system.head(reads, headers, status)
     const fault = this.faultInRequest || this.#fault?.kind === 'status' ? undefined : this.#fault
     if (fault !== undefined) {
       this.#sendUnder(fault, status, head, body).catch((error: unknown) => {

@@ -1,5 +1,4 @@
 import { randomBytes } from 'node:crypto'
-import type { IncomingHttpHeaders } from 'node:http'
 import { join } from 'node:path'
 import type { SystemSurface } from './answer.ts'
 import type { Account, Tenant } from './authentication.ts'
@@ -46,6 +45,7 @@ export class System implements SystemSurface {
   readonly logs: LogService
   readonly #journal: Journal | undefined
   readonly #authenticators = new Map<string, Authenticator>()
+  readonly #managers: Authenticator
   readonly #hosts = new Map<string, Site | undefined>()
   readonly #requestPrefix = randomBytes(4).toString('hex').toUpperCase()
   readonly #server: readonly string[]
@@ -56,6 +56,7 @@ export class System implements SystemSurface {
     this.domain = options.domain
     this.tenants = options.tenants
     this.administrators = options.administrators
+    this.#managers = new Authenticator(options.administrators)
     this.choices = options.choices
     this.softwareVersion = options.softwareVersion
     this.now = options.now
@@ -143,17 +144,18 @@ export class System implements SystemSurface {
       : { tenant, namespace }
   }
 
-  /** Who may use the management interface under a `Host` header: system or tenant administrators. */
-  managers(host: string | undefined): ReadonlyMap<string, Account> | undefined {
+  /** What the management interface is about under a `Host` header: the system, a tenant, or nothing. */
+  managed(host: string | undefined): { readonly tenant: Tenant | undefined } | undefined {
     const name = hostName(host ?? '')
-    if (name === `admin.${this.domain}`) return this.administrators
+    if (name === `admin.${this.domain}`) return { tenant: undefined }
     if (!name.endsWith(`.${this.domain}`)) return undefined
-    return this.tenants.get(name.slice(0, -this.domain.length - 1))?.accounts
+    const tenant = this.tenants.get(name.slice(0, -this.domain.length - 1))
+    return tenant && { tenant }
   }
 
-  /** Whether a request's credentials are those of one of the accounts. */
-  isManager(accounts: ReadonlyMap<string, Account>, headers: IncomingHttpHeaders): boolean {
-    return typeof new Authenticator(accounts).caller(headers) !== 'string'
+  /** Knows the accounts that may use the management interface: a tenant's, or the system's. */
+  managers(tenant: Tenant | undefined): Authenticator {
+    return tenant === undefined ? this.#managers : this.authenticator(tenant)
   }
 
   authenticator(tenant: Tenant): Authenticator {

@@ -1,0 +1,4 @@
+import type { Resource } from './resource.ts'
+
+/** `/mapi/services/replication` and what is below it. */
+export const replicationResources: readonly Resource[] = []
