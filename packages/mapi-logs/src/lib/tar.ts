@@ -63,6 +63,7 @@ export async function* readTar(source: Bytes): AsyncGenerator<TarEntry, void> {
         for (let left = size; left > 0;) {
           const chunk = entry.read() as Uint8Array | null
           if (chunk === null) {
+            if (sourceFailure !== undefined) throw sourceFailure.error
             if (ended || closed) throw new TarError('the archive ends within an entry')
             await oneOf(entry, ['readable', 'end', 'close', 'error'])
           } else {

@@ -1,5 +1,5 @@
 import { gzipSync } from 'node:zlib'
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { Allowance, defaultLimits } from './archive-limits.ts'
 import { bunzip2 } from './bzip2.ts'
