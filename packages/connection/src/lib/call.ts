@@ -1,13 +1,21 @@
 import { performance } from 'node:perf_hooks'
 import { type AttemptFailure, type ErrorFacts, type HcpError, HcpTimeoutError } from './errors.ts'
+import type { Exchange } from './exchange.ts'
+import type { SystemName } from './replica-strategy.ts'
+import type { HcpResponse } from './response.ts'
 
 /** One request of the caller over all its tries: its facts, its deadline and its signal. */
 export class Call {
   readonly method: string
   /** Without query. */
   readonly url: string
-  readonly began: number = performance.now()
-  attempts = 0
+  /** The configured system that is asked. */
+  readonly system: SystemName
+  readonly began: number
+  /** Tries on this system. */
+  tries = 0
+  /** Tries on the other system before. */
+  earlier = 0
   readonly failures: AttemptFailure[] = []
   /** Bytes of the request went out in some try. */
   sent = false
@@ -24,6 +32,12 @@ export class Call {
   #listener: (() => void) | undefined
   /** What the last repetition cost the budget. */
   spent = 0
+  /** The call that this one is the part of that asks one system, where there are two. */
+  readonly whole: Call | undefined
+  /** Of a part: told of each failed try; says whether to leave it at that, because the other system is asked next. */
+  leaves: ((outcome: HcpError | HcpResponse) => boolean) | undefined
+  /** Of a part: the try that brought the answer, which nobody follows before the answer is chosen. */
+  offered: Exchange | undefined
 
   constructor(
     method: string,
@@ -31,10 +45,15 @@ export class Call {
     signal: AbortSignal | undefined,
     deadline: number | undefined,
     onEnd: (call: Call) => void,
+    system: SystemName = 'primary',
+    whole?: Call,
   ) {
     this.#onEnd = onEnd
     this.method = method
     this.url = url
+    this.system = system
+    this.whole = whole
+    this.began = whole?.began ?? performance.now()
     this.#signal = signal
     this.#deadline = deadline
     if (signal !== undefined) {
@@ -49,6 +68,19 @@ export class Call {
     }
   }
 
+  /** The part of this call that asks one system: it has no limits of its own, and has to be aborted with the whole. */
+  part(url: string, system: SystemName): Call {
+    const part = new Call(this.method, url, undefined, undefined, () => this.end(), system, this)
+    part.earlier = this.attempts
+    part.failures.push(...this.failures)
+    return part
+  }
+
+  /** Tries in all, this one included. */
+  get attempts(): number {
+    return this.earlier + this.tries
+  }
+
   get aborted(): boolean {
     return this.reason !== undefined
   }
@@ -60,7 +92,13 @@ export class Call {
 
   /** Milliseconds left before the deadline, `undefined` without one. */
   get left(): number | undefined {
+    if (this.whole !== undefined) return this.whole.left
     return this.#deadline === undefined ? undefined : Math.max(0, this.#deadline - this.elapsed)
+  }
+
+  /** What is stopped when the call is ended now. */
+  get stop(): ((reason: unknown) => void) | undefined {
+    return this.#onAbort
   }
 
   /** Says what to stop when the caller or the deadline ends the call: the try that runs now, or the pause between two. */
@@ -84,6 +122,7 @@ export class Call {
       method: this.method,
       url: this.url,
       address,
+      system: this.system,
       attempts: this.attempts,
       failures: [...this.failures],
       sent: this.sent,
@@ -92,7 +131,7 @@ export class Call {
   }
 
   failed(address: string | undefined, code: string, message: string): void {
-    this.failures.push({ address, code, message, at: Math.round(this.elapsed) })
+    this.failures.push({ address, code, message, at: Math.round(this.elapsed), system: this.system })
   }
 
   /** Waits, unless the call is ended meanwhile: then rejects with the reason. */

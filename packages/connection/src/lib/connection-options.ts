@@ -1,4 +1,6 @@
 import { checkBoolean, checkInteger, checkMilliseconds, checkOptions } from './arguments.ts'
+import { ReplicaStrategy } from './replica-strategy.ts'
+import type { Replica } from './replica.ts'
 import { type RetryOptions, RetryPolicy } from './retry.ts'
 
 export interface ConnectionOptions {
@@ -32,6 +34,16 @@ export interface ConnectionOptions {
   readonly retry?: RetryOptions | number | false
   /** Compare content with HCP's hash in every GET and PUT of a whole object; of no effect on other requests. Default false. */
   readonly verifyHash?: boolean
+  /**
+   * Asks the replica as well when a read has not been answered by the primary after this while, and takes the first good answer; the
+   * other request is given up. Draws on the budget of repetition. Only for targets whose replica has `readAllowed`. Default: off.
+   */
+  readonly hedge?: HedgeOptions
+}
+
+export interface HedgeOptions {
+  /** Milliseconds, or `p95`: longer than 95 of 100 of the last reads took; nothing is hedged before 20 were seen. */
+  readonly after: number | 'p95'
 }
 
 const knownConnection: ReadonlySet<string> = new Set([
@@ -45,6 +57,7 @@ const knownConnection: ReadonlySet<string> = new Set([
   'tcpKeepAlive',
   'retry',
   'verifyHash',
+  'hedge',
 ])
 /** All of them, checked, and defaults where nothing was said. */
 export interface CheckedOptions {
@@ -59,10 +72,16 @@ export interface CheckedOptions {
   readonly tcpKeepAlive: number
   readonly retry: RetryPolicy
   readonly verifyHash: boolean
+  readonly hedge: HedgeOptions['after'] | undefined
+  /** The target has a replica. */
+  readonly replica: boolean
 }
 
 /** @throws {TypeError | RangeError} for options that are unknown, of the wrong type or out of range, by name. */
-export function checkConnectionOptions(options: ConnectionOptions): CheckedOptions {
+export function checkConnectionOptions(
+  options: ConnectionOptions,
+  replica: Replica | undefined,
+): CheckedOptions {
   checkOptions('Connection', options, knownConnection)
   const {
     connections = 8,
@@ -75,6 +94,7 @@ export function checkConnectionOptions(options: ConnectionOptions): CheckedOptio
     tcpKeepAlive = 60_000,
     retry = {},
     verifyHash = false,
+    hedge,
   } = options
   return {
     connections: checkInteger('connections', connections, 1, 254),
@@ -87,5 +107,15 @@ export function checkConnectionOptions(options: ConnectionOptions): CheckedOptio
     tcpKeepAlive: tcpKeepAlive === false ? 0 : checkMilliseconds('tcpKeepAlive', tcpKeepAlive),
     retry: new RetryPolicy(retry),
     verifyHash: checkBoolean('verifyHash', verifyHash),
+    hedge: hedge === undefined ? undefined : checkHedge(hedge, replica),
+    replica: replica !== undefined,
   }
+}
+
+function checkHedge(hedge: HedgeOptions, replica: Replica | undefined): HedgeOptions['after'] {
+  checkOptions('hedge', hedge, new Set(['after']))
+  if (replica === undefined || (replica.strategy & ReplicaStrategy.readAllowed) === 0) {
+    throw new RangeError('hedge needs a target with a replica whose strategy has ReplicaStrategy.readAllowed')
+  }
+  return hedge.after === 'p95' ? 'p95' : checkMilliseconds('hedge.after', hedge.after)
 }

@@ -1,4 +1,7 @@
 import { channel, type Channel } from 'node:diagnostics_channel'
+import type { Call } from './call.ts'
+import type { FailoverState } from './failover.ts'
+import type { SystemName } from './replica-strategy.ts'
 import type { Timing } from './response.ts'
 
 /** Facts of a request that all events carry. No headers, no query, no body: nothing in an event is secret. */
@@ -10,6 +13,8 @@ export interface RequestEvent {
   readonly attempt: number
   /** The node, once there is one. */
   readonly address: string | undefined
+  /** The system that is asked. */
+  readonly system: SystemName
 }
 
 /** Channel `hcp:request`: a try begins. */
@@ -35,6 +40,15 @@ export interface ErrorEvent extends RequestEvent {
   readonly message: string
 }
 
+/** Channel `hcp:failover`: a target with a replica counts as failed over, or no longer. */
+export interface FailoverEvent extends FailoverState {
+  /** Name of the primary. */
+  readonly fqdn: string
+  /** Name of the replica. */
+  readonly replica: string
+  readonly previous: FailoverState['state']
+}
+
 export const requestChannel: Channel<RequestStartEvent> = channel(
   'hcp:request',
 ) as unknown as Channel<RequestStartEvent>
@@ -43,3 +57,14 @@ export const responseChannel: Channel<ResponseEvent> = channel(
   'hcp:response',
 ) as unknown as Channel<ResponseEvent>
 export const errorChannel: Channel<ErrorEvent> = channel('hcp:error') as unknown as Channel<ErrorEvent>
+export const failoverChannel: Channel<FailoverEvent> = channel(
+  'hcp:failover',
+) as unknown as Channel<FailoverEvent>
+
+export const eventOf = (call: Call, address: string | undefined): RequestEvent => ({
+  method: call.method,
+  url: call.url,
+  attempt: call.attempts,
+  address,
+  system: call.system,
+})

@@ -8,9 +8,11 @@ import {
   HcpConnectError,
   HcpDnsError,
   type HcpError,
+  HcpReplicaError,
   HcpTimeoutError,
   HcpTlsError,
 } from './errors.ts'
+import type { SystemName } from './replica-strategy.ts'
 import { type Target, type TlsSettings, tlsOf } from './target.ts'
 
 /** A socket to a node, ready for requests, and what it took (milliseconds). */
@@ -25,6 +27,13 @@ interface DialOptions {
   readonly connectTimeout: number
   /** Milliseconds of silence before TCP keep-alive probes, 0 for none. */
   readonly tcpKeepAlive: number
+}
+
+/** Addresses that a name server may give for the target's name though they are another system's: after a DNS failover. */
+export interface Strangers {
+  /** What is to be waited for before `has` can tell; never rejects. */
+  ready(): Promise<void> | undefined
+  has(address: string): boolean
 }
 
 /**
@@ -45,11 +54,15 @@ export class Dialer {
   /** TLS sessions by node, so that a second connection needs no full handshake. */
   readonly #sessions = new Map<string, Buffer>()
   readonly #closing = new AbortController()
+  readonly #system: SystemName
+  readonly #strangers: Strangers | undefined
 
-  constructor(target: Target, options: DialOptions) {
+  constructor(target: Target, options: DialOptions, system: SystemName, strangers: Strangers | undefined) {
     this.#target = target
     this.#tls = tlsOf(target)
     this.#options = options
+    this.#system = system
+    this.#strangers = strangers
   }
 
   /** Gives up what is being dialled. */
@@ -58,9 +71,11 @@ export class Dialer {
   }
 
   /**
-   * Dials until a node is ready: each address once, then the addresses anew from DNS, then those not tried yet.
+   * Dials until a node is ready: each address once, then the addresses anew from DNS, then those not tried yet. Addresses of another
+   * system are left out.
    *
    * @throws {HcpConnectError | HcpTimeoutError | HcpTlsError | HcpCertificateError | HcpDnsError} with all failures.
+   * @throws {HcpReplicaError} if the name leads to another system.
    */
   async dial(): Promise<Dialled> {
     const { circle } = this.#target
@@ -71,6 +86,9 @@ export class Dialer {
     const causes: DialFailure[] = []
     let refreshed = false
     let dns = 0
+    const strangers = this.#strangers
+    const refused: string[] = []
+    await strangers?.ready()
     const nextAddress = async (): Promise<string | undefined> => {
       const asked = performance.now()
       try {
@@ -79,6 +97,11 @@ export class Dialer {
           refreshed = true
           // A refresh that fails keeps the old list, and that has been tried: the nodes' failures say more.
           await circle.refresh().catch(() => undefined)
+          address = await circle.next({ exclude: tried })
+        }
+        while (address !== undefined && strangers?.has(address) === true) {
+          tried.add(address)
+          refused.push(address)
           address = await circle.next({ exclude: tried })
         }
         return address
@@ -104,7 +127,13 @@ export class Dialer {
           open.set(address, { abort, since: performance.now() })
           running.set(address, this.#node(address, abort.signal))
         }
-        if (running.size === 0) throw this.#exhausted(failures, causes)
+        if (running.size === 0) {
+          // The list may be out of date in either direction.
+          if (!refreshed) continue
+          throw refused.length > 0
+            ? takenOver(this.#target.fqdn, refused, failures)
+            : this.#exhausted(failures, causes)
+        }
         const usual = usualTimes.get(this.#target) ?? 0
         const patience = Math.max(headStart, 3 * usual)
         const first = await race(running.values(), address === undefined ? undefined : patience)
@@ -127,6 +156,7 @@ export class Dialer {
           code: first.code,
           message: first.message,
           at: Math.round(performance.now() - began),
+          system: this.#system,
         })
       }
     } finally {
@@ -209,7 +239,8 @@ export class Dialer {
         secure.once('error', onError)
         secure.once('secureConnect', () => {
           const socket = secure as TLSSocket
-          if (!pinned(tls.pins, socket)) {
+          // A resumed session shows no certificate. It is one of a connection that was proved.
+          if (!socket.isSessionReused() && !pinned(tls.pins, socket)) {
             finish(
               new DialFailure(
                 address,
@@ -268,6 +299,16 @@ export class Dialer {
     )
   }
 }
+
+const takenOver = (
+  fqdn: string,
+  addresses: readonly string[],
+  failures: readonly AttemptFailure[],
+): HcpReplicaError =>
+  new HcpReplicaError(
+    `The name ${fqdn} leads to another system now (${addresses.join(', ')}): a DNS failover. Nothing was sent there`,
+    { failures },
+  )
 
 /** Why one node could not be connected to. */
 class DialFailure {

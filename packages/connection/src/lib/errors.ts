@@ -1,3 +1,5 @@
+import type { SystemName } from './replica-strategy.ts'
+
 /** What went wrong, as a word to branch on. Stable within a major version. */
 export type HcpErrorCode =
   | 'HCP_AMBIGUOUS'
@@ -9,6 +11,8 @@ export type HcpErrorCode =
   | 'HCP_DNS'
   | 'HCP_HASH'
   | 'HCP_PROTOCOL'
+  | 'HCP_REPLICA'
+  | 'HCP_REPLICA_INIT'
   | 'HCP_RESPONSE'
   | 'HCP_SOCKET'
   | 'HCP_TIMEOUT'
@@ -23,6 +27,8 @@ export interface AttemptFailure {
   readonly code: string
   readonly message: string
   readonly at: number
+  /** The system that was asked. */
+  readonly system?: SystemName | undefined
 }
 
 /** Facts that every error of a request carries. Nothing in it is secret: no headers, no query. */
@@ -32,6 +38,8 @@ export interface ErrorFacts {
   readonly url?: string | undefined
   /** The node that was talked to last. */
   readonly address?: string | undefined
+  /** The system that was asked last. */
+  readonly system?: SystemName | undefined
   /** How often the request was tried. */
   readonly attempts?: number | undefined
   readonly failures?: readonly AttemptFailure[] | undefined
@@ -49,6 +57,8 @@ const codes: ReadonlySet<unknown> = new Set<HcpErrorCode>([
   'HCP_DNS',
   'HCP_HASH',
   'HCP_PROTOCOL',
+  'HCP_REPLICA',
+  'HCP_REPLICA_INIT',
   'HCP_RESPONSE',
   'HCP_SOCKET',
   'HCP_TIMEOUT',
@@ -68,6 +78,8 @@ export class HcpError extends Error {
   readonly method: string | undefined
   readonly url: string | undefined
   readonly address: string | undefined
+  /** The system that was asked last: the target's own, or its replica. */
+  readonly system: SystemName | undefined
   readonly attempts: number
   readonly failures: readonly AttemptFailure[]
   /** Whether bytes of the request went out. If so, and it was not a mere read, HCP may have carried it out. */
@@ -80,6 +92,7 @@ export class HcpError extends Error {
     this.method = facts.method
     this.url = facts.url
     this.address = facts.address
+    this.system = facts.system
     this.attempts = facts.attempts ?? 0
     this.failures = facts.failures ?? []
     this.sent = facts.sent ?? false
@@ -207,6 +220,18 @@ export class HcpAuthorizationError extends HcpError {
   override name = 'HcpAuthorizationError'
   constructor(message: string, facts?: ErrorFacts) {
     super('HCP_AUTHORIZATION', message, false, facts)
+  }
+}
+
+/**
+ * Primary and replica have both failed (`cause` is an `AggregateError` of the primary's failure and the replica's), or the strategy
+ * forbids the system that would be needed (`cause`, if there is one, is why it would be). With the code `HCP_REPLICA_INIT`: the replica's
+ * name could not be resolved.
+ */
+export class HcpReplicaError extends HcpError {
+  override name = 'HcpReplicaError'
+  constructor(message: string, facts?: ErrorFacts, code: 'HCP_REPLICA' | 'HCP_REPLICA_INIT' = 'HCP_REPLICA') {
+    super(code, message, true, facts)
   }
 }
 

@@ -179,6 +179,7 @@ export class Exchange implements NodeHandler {
           method: call.method,
           url: call.url,
           address: this.address ?? '',
+          system: call.system,
           attempts: call.attempts,
           settled: false,
           doubtful: call.doubtful,

@@ -3,6 +3,7 @@ import { checkBoolean, checkMilliseconds, checkOptions, checkSignal, checkString
 import { type BodySource, bodySource } from './body.ts'
 import { Call } from './call.ts'
 import type { CheckedOptions } from './connection-options.ts'
+import type { SystemName } from './replica-strategy.ts'
 import { type RetryOptions, RetryPolicy } from './retry.ts'
 import { type Params, requestPath, requestQuery } from './url.ts'
 
@@ -28,6 +29,11 @@ export interface RequestOptions {
   readonly idempotent?: boolean
   /** Take the whole answer in before the call is done; an answer cut short is then fetched again. Default false. */
   readonly buffered?: boolean
+  /**
+   * Ask this system and no other, as is right for what follows from an answer (`HcpResponse.system`). The replica only where its strategy
+   * allows it now. Default: as the strategy says.
+   */
+  readonly system?: SystemName
 }
 
 export interface BodyOptions extends RequestOptions {
@@ -48,6 +54,7 @@ export const knownRequest: ReadonlySet<string> = new Set([
   'verifyHash',
   'idempotent',
   'buffered',
+  'system',
 ])
 export const knownBody: ReadonlySet<string> = new Set([...knownRequest, 'size'])
 
@@ -94,6 +101,7 @@ export function requestPlan(
   options: BodyOptions,
   known: ReadonlySet<string>,
   onEnd: (call: Call) => void,
+  system: SystemName = 'primary',
 ): Plan {
   if (options !== noOptions) checkOptions(`Connection.${String(method).toLowerCase()}`, options, known)
   const verb = checkString('method', method)
@@ -112,12 +120,13 @@ export function requestPlan(
   if (bodyTimeout !== undefined) checkMilliseconds('bodyTimeout', bodyTimeout)
   if (deadline !== undefined) checkMilliseconds('deadline', deadline)
   checkSignal(signal)
+  if (options.system !== undefined) checkSystem(options.system, defaults.replica)
   const source = bodySource(body, options.size)
   if (body instanceof URLSearchParams) headers['content-type'] ??= 'application/x-www-form-urlencoded'
   const retry = options.retry === undefined ? defaults.retry : new RetryPolicy(options.retry, defaults.retry)
   signal?.throwIfAborted()
   return {
-    call: new Call(verb, origin + wirePath, signal, deadline, onEnd),
+    call: new Call(verb, origin + wirePath, signal, deadline, onEnd, system),
     path: wirePath,
     query,
     headers,
@@ -133,6 +142,15 @@ export function requestPlan(
 /** Only an object's own content has the hash that HCP names: no listing, annotation, document or management resource. */
 const isObject = (path: string, query: string): boolean =>
   path.startsWith('/rest/') && !/[?&]type=/.test(query)
+
+function checkSystem(system: unknown, replica: boolean): void {
+  if (system !== 'primary' && system !== 'replica') {
+    throw new RangeError(`system must be "primary" or "replica", not ${JSON.stringify(system)}`)
+  }
+  if (system === 'replica' && !replica) {
+    throw new RangeError('system is "replica", but the target has none: give it one, or leave system out')
+  }
+}
 
 /** The caller's headers in an object of our own, names in lower case, checked. */
 function ownCopy(headers: unknown): Record<string, string> {

@@ -1,6 +1,7 @@
 import type { Readable } from 'node:stream'
 import { checkInteger } from './arguments.ts'
 import type { AnswerBody } from './answer-body.ts'
+import type { SystemName } from './replica-strategy.ts'
 
 /** Header names in lower case; a header that came more than once is a list. */
 export type ResponseHeaders = Readonly<Record<string, string | string[] | undefined>>
@@ -29,6 +30,7 @@ export interface ResponseFacts {
   readonly method: string
   readonly url: string
   readonly address: string
+  readonly system: SystemName
   readonly attempts: number
   readonly settled: boolean
   readonly doubtful: boolean
@@ -51,6 +53,8 @@ export class HcpResponse implements AsyncIterable<Uint8Array>, AsyncDisposable {
   readonly url: string
   /** IP address of the node that answered. */
   readonly address: string
+  /** The system that was asked: the target's own, or its replica. Which one served is `servicedBy`: after a DNS failover another. */
+  readonly system: SystemName
   /** How often the request was tried, this answer included. */
   readonly attempts: number
   /**
@@ -74,6 +78,7 @@ export class HcpResponse implements AsyncIterable<Uint8Array>, AsyncDisposable {
     this.method = facts.method
     this.url = facts.url
     this.address = facts.address
+    this.system = facts.system
     this.attempts = facts.attempts
     this.settled = facts.settled
     this.doubtful = facts.doubtful

@@ -48,6 +48,7 @@ export function settledAnswer(call: Call, head: HcpResponse): HcpResponse {
       method: call.method,
       url: call.url,
       address: head.address,
+      system: call.system,
       attempts: call.attempts,
       settled: true,
       doubtful: false,

@@ -10,6 +10,15 @@ import {
 import type { Authorization } from '@hcp/auth'
 import { Circle } from '@hcp/ips'
 import { checkBoolean, checkInteger, checkOptions, checkString } from './arguments.ts'
+import { checkFailover, Failover } from './failover.ts'
+import {
+  initReplica,
+  knownReplica,
+  type Replica,
+  type ReplicaOptions,
+  type ReplicaSettings,
+} from './replica.ts'
+import { checkStrategy } from './replica-strategy.ts'
 
 /** The ports of HCP (Using a Namespace; Administering HCP). */
 export const Port: {
@@ -58,6 +67,8 @@ export interface TargetOptions {
   readonly family?: 4 | 6
   /** The ring of node addresses to use, shared with others or made with own settings. Default: one of its own for `fqdn`. */
   readonly circle?: Circle
+  /** Another system that has the same content, and when to use it. Default: none. */
+  readonly replica?: ReplicaOptions
 }
 
 const known: ReadonlySet<string> = new Set([
@@ -69,6 +80,7 @@ const known: ReadonlySet<string> = new Set([
   'cache',
   'family',
   'circle',
+  'replica',
 ])
 const knownTls: ReadonlySet<string> = new Set([
   'ca',
@@ -93,6 +105,9 @@ export interface TlsSettings {
 /** Settings of the handshake with a target's nodes, or `undefined` for plain HTTP. For `Connection` only. */
 export let tlsOf: (target: Target) => TlsSettings | undefined
 
+/** The replica with all that belongs to it. For `Connection` only. */
+export let replicaOf: (target: Target) => ReplicaSettings | undefined
+
 /**
  * What to talk to and how: a name, a port, credentials, TLS, and the ring of the nodes' addresses. Opens nothing by itself;
  * the name is resolved at first use. Share one target among all connections of a program to the same namespace or system.
@@ -111,9 +126,13 @@ export class Target implements Disposable, AsyncDisposable {
   readonly circle: Circle
   readonly #tls: TlsSettings | undefined
   readonly #ownsCircle: boolean
+  readonly #replica: ReplicaSettings | undefined
+  /** The replica was made here, of a name. */
+  readonly #ownsReplica: boolean
 
   static {
     tlsOf = (target) => target.#tls
+    replicaOf = (target) => target.#replica
   }
 
   /**
@@ -152,6 +171,52 @@ export class Target implements Disposable, AsyncDisposable {
         cache: cache === undefined ? undefined : checkBoolean('cache', cache),
         family,
       })
+    const { replica } = options
+    this.#ownsReplica = replica?.target === undefined
+    this.#replica = replica === undefined ? undefined : this.#checkReplica(replica, options)
+  }
+
+  #checkReplica(replica: ReplicaOptions, primary: TargetOptions): ReplicaSettings {
+    checkOptions('replica', replica, knownReplica)
+    const {
+      fqdn,
+      target: given,
+      strategy,
+      eager = false,
+      sharedAddresses = false,
+      failover = {},
+      ...own
+    } = replica
+    if ((fqdn === undefined) === (given === undefined))
+      throw new TypeError('replica: give its fqdn, or a target of its own')
+    const all = checkStrategy(strategy)
+    const limits = checkFailover(failover)
+    checkBoolean('replica.eager', eager)
+    checkBoolean('replica.sharedAddresses', sharedAddresses)
+    const { authorization, port, tls, nameServers, cache, family } = primary
+    const inherited = { authorization, port, tls, nameServers, cache, family }
+    if (given !== undefined && !(given instanceof Target))
+      throw new TypeError('replica.target must be a Target')
+    const named = Object.keys(own)[0]
+    if (given !== undefined && named !== undefined)
+      throw new TypeError(`replica.${named} belongs to the replica's target when one is given`)
+    if (given?.replica !== undefined) throw new RangeError('replica.target must not have a replica itself')
+    const target =
+      given ?? new Target(fqdn as string, defined({ ...inherited, ...defined(own) }) as TargetOptions)
+    if (target.fqdn === this.fqdn && target.port === this.port)
+      throw new RangeError(`replica: ${target.fqdn} is the target itself`)
+    return {
+      target,
+      strategy: all,
+      eager,
+      sharedAddresses,
+      failover: new Failover(this, target, all, limits),
+    }
+  }
+
+  /** The system that has the same content, if one was given. */
+  get replica(): Replica | undefined {
+    return this.#replica
   }
 
   /** The nodes' addresses as given or last resolved; empty before the first use. */
@@ -165,14 +230,22 @@ export class Target implements Disposable, AsyncDisposable {
     return new URL(`${this.tls ? 'https' : 'http'}://${host}:${this.port}`).origin
   }
 
-  /** Resolves the name now instead of at first use: a way to learn early that a name is wrong. */
+  /**
+   * Resolves the name, and the replica's, now instead of at first use: a way to learn early that a name is wrong.
+   *
+   * @throws {IpsError} if the name has no addresses.
+   * @throws {HcpReplicaError} with the code `HCP_REPLICA_INIT` if the replica's has none.
+   */
   async resolve(options: { readonly signal?: AbortSignal } = {}): Promise<readonly string[]> {
-    return this.addresses.length > 0 ? this.addresses : this.circle.refresh(options)
+    const addresses = this.addresses.length > 0 ? this.addresses : await this.circle.refresh(options)
+    if (this.#replica !== undefined) await initReplica(this.#replica, options.signal)
+    return addresses
   }
 
-  /** Stops refreshing addresses. A circle that was passed in is left alone. */
+  /** Stops refreshing addresses. A circle and a replica's target that were passed in are left alone. */
   close(): void {
     if (this.#ownsCircle) this.circle.close()
+    if (this.#ownsReplica) this.#replica?.target.close()
   }
 
   [Symbol.dispose](): void {
@@ -183,6 +256,9 @@ export class Target implements Disposable, AsyncDisposable {
     this.close()
   }
 }
+
+const defined = (options: object): object =>
+  Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined))
 
 const label = /^[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?$/
 

@@ -56,6 +56,20 @@ describe('who is believed', () => {
     expect(await ask({ fingerprint256: fingerprint.replaceAll(':', '').toLowerCase() })).toBe(200)
     expect(await ask({ fingerprint256: [flipped(fingerprint), fingerprint] })).toBe(200)
   })
+  test('a pinned fingerprint holds for all connections to a node, also for those that resume a session', async () => {
+    const tls = { fingerprint256: fingerprint }
+    using target = new Target('n1.m.hcp1.test', {
+      port: hcp.ports.https,
+      addresses: ['127.0.0.1'],
+      authorization,
+      tls,
+    })
+    await using connection = new Connection(target, { retry: false })
+    for (const count of [1, 4]) {
+      const responses = await Promise.all(Array.from({ length: count }, () => connection.get('/rest')))
+      for (const response of responses) expect([response.status, await response.bytes()]).toHaveLength(2)
+    }
+  })
   test('another fingerprint is refused, also where the authority is trusted', async () => {
     const since = hcp.requests().length
     expect(await ask({ fingerprint256: flipped(fingerprint) })).toMatchObject({ code: 'HCP_CERTIFICATE' })

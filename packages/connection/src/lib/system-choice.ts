@@ -1,0 +1,465 @@
+import { performance } from 'node:perf_hooks'
+import type { Call } from './call.ts'
+import type { Calls } from './calls.ts'
+import type { CheckedOptions } from './connection-options.ts'
+import { eventOf, retryChannel } from './diagnostics.ts'
+import type { Strangers } from './dialer.ts'
+import {
+  HcpAmbiguousError,
+  HcpAuthorizationError,
+  HcpBodyError,
+  HcpClosedError,
+  HcpConnectError,
+  HcpDnsError,
+  HcpError,
+  HcpReplicaError,
+  HcpSocketError,
+  HcpTimeoutError,
+} from './errors.ts'
+import type { Failover } from './failover.ts'
+import { RecentTimes } from './recent-times.ts'
+import { isPassing } from './repetition.ts'
+import { initReplica, notInitialised, type ReplicaSettings } from './replica.ts'
+import { namesOf, type SystemName } from './replica-strategy.ts'
+import type { Plan } from './request-plan.ts'
+import { HcpResponse } from './response.ts'
+import { giveUp, SystemClient } from './system-client.ts'
+import type { Target } from './target.ts'
+
+/** A read goes to the other system after so many tries whose answer was lost or passing: there it may be answered at once. */
+const triesOfRead = 2
+/** The first request waits no longer than this to learn the replica's addresses (milliseconds); it does so to know them from the primary's. */
+const longestLook = 1_000
+/** A probe is given up after this long (milliseconds). */
+const longestProbe = 5_000
+
+/** What one system has made of a request. */
+interface Part {
+  readonly call: Call
+  readonly client: SystemClient
+  readonly plan: Plan
+  readonly outcome: HcpResponse | HcpError
+  /** The answer to the primary's name came from another system. */
+  readonly stranger: boolean
+}
+
+/** Requests to a target with a replica: which of the two is asked, and what is made of their answers. */
+export class SystemChoice {
+  readonly primary: SystemClient
+  readonly replica: SystemClient
+  readonly #settings: ReplicaSettings
+  readonly #failover: Failover
+  readonly #hedge: CheckedOptions['hedge']
+  readonly #times = new RecentTimes()
+  /** The replica's name is being resolved, for `eager`. */
+  #starting: Promise<void> | undefined
+  /** The replica's addresses are being looked up, to know them when they turn up as the primary's. */
+  #looking: Promise<void> | undefined
+  #probe: AbortController | undefined
+
+  constructor(target: Target, settings: ReplicaSettings, options: CheckedOptions, calls: Calls) {
+    this.#settings = settings
+    this.#failover = settings.failover
+    this.#hedge = options.hedge
+    this.primary = new SystemClient(target, 'primary', options, calls, this.#strangers(target))
+    this.replica = new SystemClient(settings.target, 'replica', options, calls)
+  }
+
+  /** Gives up looking after the primary: the connection is closing. */
+  stop(): void {
+    this.#probe?.abort(new HcpClosedError('The connection was closed'))
+  }
+
+  /** The answer of the system that the strategy says, or the better of two. */
+  async answer(plan: Plan): Promise<HcpResponse> {
+    try {
+      if (this.#settings.eager) await plan.call.orAborted(this.#start())
+      return await this.#answer(plan)
+    } catch (error) {
+      giveUp(plan.call, error)
+      throw error
+    }
+  }
+
+  async #answer(plan: Plan): Promise<HcpResponse> {
+    const { call, options } = plan
+    const read = isRead(call.method)
+    if (this.#failover.probeDue) this.#look()
+    // Management is each system's own.
+    const wanted = plan.path.startsWith('/mapi') ? 'primary' : options.system
+    if (wanted === 'replica' && !this.#failover.permits(read)) throw this.#forbidden(plan, undefined)
+    const standsIn = this.#failover.active && this.#failover.permits(read)
+    const first = wanted ?? (standsIn ? 'replica' : 'primary')
+    if (read && first === 'primary' && wanted === undefined && this.#hedge !== undefined) {
+      return this.#hedged(plan, this.#hedge)
+    }
+    const one = await this.#ask(plan, first, wanted === undefined)
+    return this.#afterOne(plan, one, wanted)
+  }
+
+  async #afterOne(plan: Plan, one: Part, wanted: SystemName | undefined): Promise<HcpResponse> {
+    if (this.#stranger(one, wanted)) throw await this.#served(plan, one)
+    if (wanted === undefined && this.#moves(one)) {
+      const { call, outcome } = one
+      if (outcome instanceof HcpError) plan.call.failed(outcome.address, outcome.code, outcome.message)
+      if (retryChannel.hasSubscribers) {
+        const code = outcome instanceof HcpError ? outcome.code : `HTTP_${outcome.status}`
+        retryChannel.publish({ ...eventOf(call, outcome.address), code, delay: 0 })
+      }
+      let two: Part
+      try {
+        two = await this.#ask(plan, one.call.system === 'primary' ? 'replica' : 'primary', false)
+      } catch (error) {
+        discard(one)
+        throw error
+      }
+      return this.#better(plan, one, two)
+    }
+    const { outcome } = one
+    if (outcome instanceof HcpResponse) return accept(one, outcome)
+    const needed = one.call.system === 'primary' && wanted === undefined && this.#failover.active
+    if (needed && !one.call.sent && isElsewhere(outcome)) throw this.#forbidden(plan, outcome)
+    throw outcome
+  }
+
+  /** Has one system try. Rejects only when the caller or the deadline ends the call. */
+  async #ask(plan: Plan, system: SystemName, mayLeave: boolean): Promise<Part> {
+    const { call } = plan
+    if (call.aborted) throw call.reason
+    const part = this.#part(plan, system, mayLeave)
+    call.onAbort((reason) => part.call.abort(reason))
+    return this.#run(part, call)
+  }
+
+  #part(plan: Plan, system: SystemName, mayLeave: boolean): Omit<Part, 'outcome' | 'stranger'> {
+    const client = system === 'primary' ? this.primary : this.replica
+    const call = plan.call.part(client.origin + plan.path, system)
+    if (system === 'primary') call.leaves = this.#leaving(call, mayLeave)
+    return { call, client, plan: { ...plan, call } }
+  }
+
+  async #run({ call, client, plan }: Omit<Part, 'outcome' | 'stranger'>, whole: Call): Promise<Part> {
+    const began = performance.now()
+    let outcome: HcpResponse | HcpError
+    let failure: unknown
+    try {
+      outcome = await client.tries(plan)
+    } catch (error) {
+      failure = error
+      if (whole.aborted || !(error instanceof HcpError)) {
+        this.#note(call, undefined, error, began)
+        throw whole.aborted ? whole.reason : error
+      }
+      outcome = error
+      if (error instanceof HcpDnsError && call.system === 'replica') {
+        outcome = Object.assign(notInitialised(client.target, error), call.facts(undefined, error))
+      }
+    }
+    whole.earlier = Math.max(whole.earlier, call.attempts)
+    if (whole.failures.length < call.failures.length) {
+      whole.failures.push(...call.failures.slice(whole.failures.length))
+    }
+    whole.sent ||= call.sent
+    const answer = outcome instanceof HcpResponse ? outcome : undefined
+    const stranger = call.system === 'primary' && this.#failover.isOther(answer?.servicedBy)
+    if (stranger) this.#metStranger(answer as HcpResponse)
+    else this.#note(call, answer, failure, began)
+    return { call, client, plan, outcome, stranger }
+  }
+
+  /**
+   * Told of each try at the primary that failed; says whether the replica is to be asked at once: a read after its second try, and what
+   * has not been sent as soon as no node could be connected to, if the strategy allows it by then.
+   */
+  #leaving(call: Call, mayLeave: boolean): (outcome: HcpError | HcpResponse) => boolean {
+    let began = performance.now()
+    const read = isRead(call.method)
+    return (outcome) => {
+      if (isConnect(outcome)) this.#failover.failed('connect', began)
+      began = performance.now()
+      if (!mayLeave || !this.#failover.permits(read)) return false
+      if (!call.sent) return true
+      return read && (call.tries >= triesOfRead || isConnect(outcome))
+    }
+  }
+
+  /** What the end of a request at a system says of it. */
+  #note(call: Call, answer: HcpResponse | undefined, failure: unknown, began: number): void {
+    if (call.system === 'replica') {
+      // Whatever became of it: it may have changed something.
+      if (!isRead(call.method) && (answer?.ok ?? call.sent)) this.#failover.wrote()
+      return
+    }
+    if (answer === undefined) {
+      if (failure instanceof HcpReplicaError) this.#failover.moved('addresses')
+      else if (isSilence(failure)) this.#failover.failed('silent', began)
+    } else if (answer.status === 503) this.#failover.failed('unavailable', began)
+    else if (!isPassing(answer.status)) {
+      this.#failover.strangers.delete(answer.address)
+      this.#failover.answered(began)
+      if (this.#hedge === 'p95' && isRead(call.method)) this.#times.add(performance.now() - began)
+    }
+  }
+
+  #metStranger({ method, address, ok }: HcpResponse): void {
+    if (!this.#settings.sharedAddresses) this.#failover.strangers.add(address)
+    this.#failover.moved('servicedBy')
+    this.primary.leave(address)
+    if (!isRead(method) && ok) this.#failover.wrote()
+  }
+
+  /** Whether this answer must not be returned, because another system gave it and may not. */
+  #stranger({ stranger, call }: Part, wanted: SystemName | undefined): boolean {
+    return stranger && (wanted === 'primary' || !this.#failover.permits(isRead(call.method)))
+  }
+
+  /** Whether the other system is to be asked after this. */
+  #moves({ call, outcome, stranger, plan }: Part): boolean {
+    const read = isRead(call.method)
+    if (call.system === 'primary' && !this.#failover.permits(read)) return false
+    if (outcome instanceof HcpError) {
+      if (!isElsewhere(outcome) || !(read || !call.sent)) return false
+      return plan.retry.budget.take(5)
+    }
+    if (!read) return false
+    const { status } = outcome
+    if (isPassing(status) || (stranger && status === 403)) return plan.retry.budget.take(5)
+    if (status !== 404 && status !== 410) return false
+    // From a primary that is down nothing can be learned.
+    if (call.system === 'replica') return !this.#failover.down
+    return status === 410 || this.#failover.differing
+  }
+
+  /** The better answer of two, the primary's or the first where neither is better. */
+  async #better(plan: Plan, one: Part, two: Part): Promise<HcpResponse> {
+    if (this.#stranger(two, undefined)) {
+      discard(one)
+      throw await this.#served(plan, two)
+    }
+    const first = one.outcome
+    const second = two.outcome
+    if (second instanceof HcpResponse) {
+      const missing = second.status === 404 || second.status === 410
+      if (first instanceof HcpError || !(missing || isPassing(second.status))) {
+        if (!(first instanceof HcpError) && !isPassing(first.status)) this.#failover.differed()
+        discard(one)
+        return accept(two, second)
+      }
+      // A system that knows nothing of an object says more than one that cannot answer.
+      if (missing && isPassing(first.status)) {
+        discard(one)
+        return accept(two, second)
+      }
+      if (missing) this.#failover.missedByBoth()
+      discard(two)
+      return accept(one, first)
+    }
+    if (first instanceof HcpResponse) return accept(one, first)
+    // Whoever has to look whether something was done has to know that.
+    if (!isElsewhere(second) || (two.call.sent && !isRead(two.call.method))) throw second
+    throw this.#both(plan, one, two)
+  }
+
+  /** Asks the replica too if the primary takes long. */
+  async #hedged(plan: Plan, after: number | 'p95'): Promise<HcpResponse> {
+    const { call } = plan
+    const delay = after === 'p95' ? this.#times.p95 : after
+    const asking = this.#ask(plan, 'primary', true)
+    if (delay === undefined) return this.#afterOne(plan, await asking, undefined)
+    let timer: NodeJS.Timeout | undefined
+    const late = new Promise<undefined>((resolve) => {
+      timer = setTimeout(resolve, delay, undefined)
+    })
+    let first: Part | undefined
+    try {
+      first = await Promise.race([asking, late])
+    } finally {
+      clearTimeout(timer)
+    }
+    if (first !== undefined || !plan.retry.budget.take(5)) {
+      return this.#afterOne(plan, first ?? (await asking), undefined)
+    }
+    const abortPrimary = call.stop
+    const hedge = this.#part(plan, 'replica', false)
+    call.onAbort((reason) => {
+      abortPrimary?.(reason)
+      hedge.call.abort(reason)
+    })
+    const hedging = this.#run(hedge, call)
+    try {
+      first = await Promise.race([asking, hedging])
+      const other = first.call === hedge.call ? asking : hedging
+      const answer = this.#wins(first)
+      if (answer !== undefined) {
+        other.then(discard, () => undefined)
+        const loser = new HcpClosedError('The other system answered first')
+        if (first.call === hedge.call) abortPrimary?.(loser)
+        else hedge.call.abort(loser)
+        const winner = first.call
+        call.onAbort((reason) => winner.abort(reason))
+        plan.retry.budget.give(1)
+        return accept(first, answer)
+      }
+      const second = await other
+      call.onAbort((reason) => second.call.abort(reason))
+      const [one, two] = first.call === hedge.call ? [second, first] : [first, second]
+      if (this.#stranger(one, undefined)) throw await this.#served(plan, one)
+      return await this.#better(plan, one, two)
+    } catch (error) {
+      asking.then(discard, () => undefined)
+      hedging.then(discard, () => undefined)
+      throw error
+    }
+  }
+
+  /** The answer, if it needs no other to compare it with. */
+  #wins(part: Part): HcpResponse | undefined {
+    const { outcome, call } = part
+    if (!(outcome instanceof HcpResponse) || isPassing(outcome.status)) return undefined
+    if (this.#stranger(part, undefined)) return undefined
+    const missing = outcome.status === 404 || outcome.status === 410
+    return missing && (call.system === 'replica' || this.#failover.differing) ? undefined : outcome
+  }
+
+  /** Sees how the primary fares, beside the request that set this off. */
+  #look(): void {
+    const failover = this.#failover
+    const abort = new AbortController()
+    failover.probing = true
+    failover.strangers.clear()
+    this.#probe = abort
+    const look = async (): Promise<boolean> => {
+      const { circle, port } = this.primary.target
+      // Without addresses the old ones are tried.
+      await circle.refresh({ signal: abort.signal }).catch(() => undefined)
+      const plan = this.primary.plan('HEAD', port === 9090 ? '/mapi' : '/rest', undefined, {
+        signal: abort.signal,
+        deadline: longestProbe,
+        retry: false,
+      })
+      try {
+        const part = await this.#ask(plan, 'primary', false)
+        discard(part)
+        return part.outcome instanceof HcpResponse && !part.stranger && !isPassing(part.outcome.status)
+      } finally {
+        plan.call.end()
+      }
+    }
+    void look()
+      .catch(() => false)
+      .then((well) => {
+        failover.probing = false
+        if (!abort.signal.aborted) failover.probed(well)
+        this.#probe = undefined
+      })
+  }
+
+  /** The replica's name is resolved before the first request; a failure is tried again with the next. */
+  #start(): Promise<void> {
+    this.#starting ??= initReplica(this.#settings).catch((error: unknown) => {
+      this.#starting = undefined
+      throw error
+    })
+    return this.#starting
+  }
+
+  /** How the dialer knows the replica's addresses when it meets them as the primary's. */
+  #strangers(primary: Target): Strangers {
+    const { target, sharedAddresses } = this.#settings
+    // Where ports differ, or both are behind a load balancer, addresses tell nothing.
+    const telling = !sharedAddresses && primary.port === target.port
+    return {
+      ready: () => {
+        if (!telling || target.addresses.length > 0) return undefined
+        this.#looking ??= lookUp(target).finally(() => {
+          this.#looking = undefined
+        })
+        return this.#looking
+      },
+      has: (address) =>
+        this.#failover.strangers.has(address) || (telling && target.addresses.includes(address)),
+    }
+  }
+
+  #forbidden(plan: Plan, cause: HcpError | undefined): HcpReplicaError {
+    const { call } = plan
+    const { target, strategy } = this.#settings
+    const why = cause === undefined ? '' : `${cause.message}. `
+    return new HcpReplicaError(
+      `${why}The strategy (${namesOf(strategy)}) does not allow ${call.method} on the replica ${target.fqdn} ${
+        this.#failover.active ? 'at all' : 'while the primary is not failed over'
+      }`,
+      { ...call.facts(cause?.address, cause), sent: cause?.sent ?? false },
+    )
+  }
+
+  /** Another system has answered to the primary's name, and may not. */
+  async #served(plan: Plan, part: Part): Promise<HcpReplicaError> {
+    const { call } = plan
+    const { address, servicedBy, status } = part.outcome as HcpResponse
+    await (part.outcome as HcpResponse).dump()
+    const allowed = plan.options.system === 'primary' ? 'the primary itself was asked for' : 'the strategy'
+    const what = isRead(call.method)
+      ? 'Its answer was not used'
+      : `It answered ${status}: look there whether it was carried out`
+    return new HcpReplicaError(
+      `${part.call.method} ${part.call.url} was served by ${servicedBy}, to which the name leads after a DNS failover${
+        plan.options.system === 'primary'
+          ? `, but ${allowed}`
+          : `, and ${allowed} (${namesOf(this.#settings.strategy)}) does not allow that`
+      }. ${what}`,
+      part.call.facts(address),
+    )
+  }
+
+  #both(plan: Plan, one: Part, two: Part): HcpReplicaError {
+    const [primary, replica] = one.call.system === 'primary' ? [one, two] : [two, one]
+    const causes = [primary.outcome as HcpError, replica.outcome as HcpError]
+    const { call } = plan
+    return new HcpReplicaError(
+      `Neither system could serve ${call.method} ${call.url}. The primary: ${causes[0]?.message}. The replica: ${causes[1]?.message}`,
+      {
+        ...call.facts(two.outcome.address, new AggregateError(causes, 'Primary and replica have failed')),
+        system: two.call.system,
+      },
+    )
+  }
+}
+
+const isRead = (method: string): boolean => method === 'GET' || method === 'HEAD' || method === 'OPTIONS'
+
+const isConnect = (outcome: unknown): boolean =>
+  outcome instanceof HcpConnectError ||
+  outcome instanceof HcpDnsError ||
+  (outcome instanceof HcpTimeoutError && outcome.phase === 'connect')
+
+const isSilence = (failure: unknown): boolean =>
+  failure instanceof HcpSocketError ||
+  (failure instanceof HcpTimeoutError && (failure.phase === 'headers' || failure.phase === 'deadline'))
+
+/** Whether another system might do better: it is no failure of the caller's, nor one that leaves something to be looked at. */
+const isElsewhere = (error: HcpError): boolean =>
+  !(
+    error instanceof HcpBodyError ||
+    error instanceof HcpAuthorizationError ||
+    error instanceof HcpClosedError ||
+    error instanceof HcpAmbiguousError
+  )
+
+function accept({ client, plan }: Part, response: HcpResponse): HcpResponse {
+  client.accept(plan, response)
+  return response
+}
+
+/** Gives an answer up that was not chosen. */
+function discard({ outcome }: Part): void {
+  if (outcome instanceof HcpResponse) void outcome.dump()
+}
+
+/** Learns a name's addresses, within reason. */
+async function lookUp(target: Target): Promise<void> {
+  const abort = new AbortController()
+  const timer = setTimeout(() => abort.abort(), longestLook)
+  await target.circle.refresh({ signal: abort.signal }).catch(() => undefined)
+  clearTimeout(timer)
+}
