@@ -19,25 +19,16 @@ export interface InventedLog {
 
 const minute = 60_000
 const day = 1_440 * minute
-const usualSize = 2 * 1024 ** 2
+const usualSize = 512 * 1024
 const largestSize = 64 * 1024 ** 2
-
-/** Bytes that compression leaves of one byte of lines. */
-const compressed = 0.765
 
 /**
  * When and how long the logs of each node are.
  *
  * @param nodes How many nodes share the bytes.
- * @param compressing Whether the bytes that are wanted are those after compression.
  * @throws {TypeError} for a value of a wrong type, {RangeError} for one out of range.
  */
-export function inventHistory(
-  seed: LogSeed,
-  nodes: number,
-  now: number,
-  compressing: boolean,
-): readonly InventedLog[] {
+export function inventHistory(seed: LogSeed, nodes: number, now: number): readonly InventedLog[] {
   for (const name of Object.keys(seed)) {
     if (name !== 'bytes' && name !== 'days') throw new TypeError(`${name}: unknown field`)
   }
@@ -61,7 +52,7 @@ export function inventHistory(
   return Array.from({ length: count }, (_, index) => ({
     from: at(index),
     to: at(index + 1),
-    size: Math.round(compressing ? size / compressed : size),
+    size: Math.round(size),
   }))
 }
 
@@ -70,10 +61,18 @@ const poolSize = 1024 * 1024
 const longestLine = 1024
 let pool: Buffer | undefined
 
-/** As with real logs, each line ends with a line feed; the last one is whole. The same log has the same lines each time. */
-export function inventLines({ from, to, size }: InventedLog, node: number): Buffer {
+/** Room for the lines of any log of a history. */
+export function roomForLines(history: readonly InventedLog[]): Buffer {
+  return Buffer.allocUnsafe(Math.max(0, ...history.map(({ size }) => size)) + longestLine)
+}
+
+/**
+ * As with real logs, each line ends with a line feed; the last one is whole. The same log has the same lines each time.
+ *
+ * @param lines Where they are put: to use the same room again keeps memory flat.
+ */
+export function inventLines({ from, to, size }: InventedLog, node: number, lines: Buffer): Buffer {
   pool ??= Buffer.from(randomBytes('names', poolSize).toString('base64url'))
-  const lines = Buffer.allocUnsafe(size + longestLine)
   const random = numbers(`${node} ${from}`)
   let [length, current, upToMinute] = [0, -1, '']
   while (length < size) {

@@ -153,9 +153,7 @@ export class LogService {
 
   /** Lets there be more access logs than were ever made, instead of those that an earlier call let there be. */
   seed(seed: LogSeed): void {
-    const { choices } = this.#system
-    const compressing = choices.logArchives === 'tar.gz'
-    this.#invented = inventHistory(seed, this.#nodes().length, this.#system.now(), compressing)
+    this.#invented = inventHistory(seed, this.#nodes().length, this.#system.now())
   }
 
   /** Lets so many preparations to come fail, also one that is under way. */
