@@ -10,7 +10,7 @@ export interface Fault {
   readonly kind: FaultKind
   /** Default: `connect` for `refuse`, `body` for `truncate` and `throttle`, else `beforeHead`. */
   readonly when?: FaultMoment
-  /** With `body`: after so many bytes of the request's body (PUT, POST) or the answer's (others). Default 0. */
+  /** With `body`: after so many bytes of the request's body (PUT, POST) or the answer's (others, and the download of logs). Default 0. */
   readonly afterBytes?: number
   /** The status of `status`. Default 503. */
   readonly status?: number

@@ -99,6 +99,10 @@ export class RequestServer {
   }
 }
 
+/** The one POST of which the answer's body is what matters. */
+const downloadsLogs = (door: Door, { url = '' }: IncomingMessage): boolean =>
+  door.port === 'mapi' && /\/mapi\/logs\/download(?:\?|$)/.test(url)
+
 /** One request and its answer. */
 class Serving {
   readonly #system: System
@@ -150,7 +154,8 @@ class Serving {
     }
     this.#fault = fault
     const { method = '' } = this.#request
-    this.faultInRequest = fault?.when === 'body' && (method === 'PUT' || method === 'POST')
+    const uploads = method === 'PUT' || (method === 'POST' && !downloadsLogs(this.#door, this.#request))
+    this.faultInRequest = fault?.when === 'body' && uploads
     if (fault?.kind === 'status' && !(this.faultInRequest && fault.afterBytes > 0)) {
       this.#send(this.#refusal(faultStatus(fault)))
       return
