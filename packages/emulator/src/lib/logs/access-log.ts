@@ -24,12 +24,12 @@ export function accessLogOf({ port, path }: RequestRecord): AccessLog {
  */
 export function accessLine(record: RequestRecord, domain: string): string {
   const { client, user, time, method, path, httpVersion, status, found, sent } = record
-  const who = user === null || user === '' ? '-' : Buffer.from(user).toString('latin1')
+  const who = user === null || user === '' ? '-' : Buffer.from(plain(user)).toString('latin1')
   const request = `${method} ${path} HTTP/${httpVersion}`.replaceAll('"', '%22')
   // Somebody who never got an answer leaves what the server was about to say, or that it failed.
   const code = status || found || 500
   const latency = Math.round(record.milliseconds ?? 0)
-  return `${client || '-'} - ${plain(who)} [${logTime(time)}] "${request}" ${code} ${sent} ${placeOf(record, domain)} ${latency}`
+  return `${client || '-'} - ${who} [${logTime(time)}] "${request}" ${code} ${sent} ${placeOf(record, domain)} ${latency}`
 }
 
 /** `namespace.tenant`; at the management port the first part of the host's name. */
@@ -60,5 +60,5 @@ export function logTime(time: number): string {
 
 /** Nothing that would end the line. */
 export function plain(text: string): string {
-  return text.replaceAll(/[\x00-\x1f\x7f]/g, ' ')
+  return text.replaceAll(/\p{Cc}/gu, ' ')
 }

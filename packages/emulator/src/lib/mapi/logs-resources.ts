@@ -39,8 +39,8 @@ function act({ system, query, account }: MapiExchange): MapiAnswer {
 }
 
 /** The documents show one name of the root and use another. */
-async function prepare({ system, document }: MapiExchange): Promise<MapiAnswer> {
-  const fields = await document('logPrepare', 'logDownloadPrepare')
+async function prepare(exchange: MapiExchange): Promise<MapiAnswer> {
+  const fields = await exchange.document('logPrepare', 'logDownloadPrepare')
   onlyFields(fields, ['startDate', 'endDate', 'snodes'])
   const firstDay = dayOf(fields, 'startDate')
   const lastDay = dayOf(fields, 'endDate')
@@ -49,12 +49,12 @@ async function prepare({ system, document }: MapiExchange): Promise<MapiAnswer> 
     ...(lastDay === undefined ? {} : { lastDay }),
     sNodes: names(fields, 'snodes') ?? [],
   }
-  system.logs.prepare(request)
+  exchange.system.logs.prepare(request)
   return {}
 }
 
-async function download({ system, document }: MapiExchange): Promise<MapiAnswer> {
-  const fields = await document('logDownload')
+async function download(exchange: MapiExchange): Promise<MapiAnswer> {
+  const fields = await exchange.document('logDownload')
   onlyFields(fields, ['nodes', 'snodes', 'content'])
   const nodes = names(fields, 'nodes')?.map((name) => {
     if (!/^\d{1,3}$/.test(name))
@@ -68,7 +68,7 @@ async function download({ system, document }: MapiExchange): Promise<MapiAnswer>
     ...(sNodes === undefined ? {} : { sNodes }),
     ...(content === undefined ? {} : { content }),
   }
-  const { fileName, body } = system.logs.download(wanted)
+  const { fileName, body } = exchange.system.logs.download(wanted)
   return {
     // The name is without quotes, as the documents show it; it has no length, and no part of it can be asked for.
     headers: ['Content-Disposition', `attachment; filename=${fileName}`, 'Accept-Ranges', 'none'],
