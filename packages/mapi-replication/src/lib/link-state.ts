@@ -24,24 +24,26 @@ export type LinkState =
   | 'unhealthy'
   | 'unknown'
 
-const states: Readonly<Record<string, LinkState>> = {
-  'synchronizing data': 'replicating',
-  'sending data': 'replicating',
-  'receiving data': 'replicating',
-  'recovering data': 'recovering',
-  'completing recovery': 'completingRecovery',
-  'scheduled off period': 'scheduledOff',
-  'suspended by user': 'suspended',
-  'failed over': 'failedOver',
-  pending: 'pending',
-  'pending remote reply': 'pending',
-  'remote storage full, link suspended': 'storageFull',
-  'local storage full, link suspended': 'storageFull',
-  'high error rate': 'unhealthy',
-  'stalled link': 'unhealthy',
-  'broken link': 'unhealthy',
-  'unrecognized link': 'unhealthy',
-}
+const states: ReadonlyMap<string, LinkState> = new Map(
+  Object.entries<LinkState>({
+    'synchronizing data': 'replicating',
+    'sending data': 'replicating',
+    'receiving data': 'replicating',
+    'recovering data': 'recovering',
+    'completing recovery': 'completingRecovery',
+    'scheduled off period': 'scheduledOff',
+    'suspended by user': 'suspended',
+    'failed over': 'failedOver',
+    pending: 'pending',
+    'pending remote reply': 'pending',
+    'remote storage full, link suspended': 'storageFull',
+    'local storage full, link suspended': 'storageFull',
+    'high error rate': 'unhealthy',
+    'stalled link': 'unhealthy',
+    'broken link': 'unhealthy',
+    'unrecognized link': 'unhealthy',
+  }),
+)
 
 /** @see HCP Management API Reference, "link": `status` and `statusMessage` */
 export function linkState({
@@ -54,7 +56,7 @@ export function linkState({
   // The primary receives only while it gets its data back, which is no normal replication (WARNING).
   if (message === 'receiving data' && (type === LinkType.outbound || status === 'WARNING'))
     return 'recovering'
-  const state = states[message]
+  const state = states.get(message)
   if (state !== undefined) return state
   if (suspended) return 'suspended'
   return status === 'BAD' ? 'unhealthy' : 'unknown'

@@ -123,6 +123,11 @@ export class ReplicationClient implements AsyncDisposable {
         `Replication is asked of the system, admin.<domain>, not of ${this.system}, which is a tenant's host`,
       )
     }
+    if (this.mapi.target.replica !== undefined) {
+      throw new RangeError(
+        `${this.system} has a replica as a target: what is meant for one system must not be asked of the other. Give a target without`,
+      )
+    }
     this.#onAction = onAction
   }
 
