@@ -23,6 +23,9 @@ const elsewhere: readonly string[] = [
   'leaveClassAfterRetention',
   'refusedChange',
   'versionOrder',
+  'collisions',
+  'refusedAction',
+  'synchronizedCertificates',
   'logPreparationMs',
   'logArchives',
 ]

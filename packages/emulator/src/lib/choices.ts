@@ -95,6 +95,18 @@ export interface Choices {
    * every refusal that has something to say, which helps in finding out why.
    */
   readonly errorMessages: 'documented' | 'always'
+  /**
+   * What happens to an object that loses its name to one that the other system made meanwhile, where the namespace does not
+   * say: moved to `.lost+found` (the default) or renamed to end in `.collision`. The documents name no default.
+   */
+  readonly collisions: 'MOVE' | 'RENAME'
+  /** Status of an action on a replication link that does not go with its type or state, which the documents leave open. */
+  readonly refusedAction: 400 | 403 | 409
+  /**
+   * Whether the certificates of linked systems hold for the names of both, so that a client goes on after a DNS failover
+   * (the default), or for their own only. HCP synchronises domains and certificates where that is switched on.
+   */
+  readonly synchronizedCertificates: boolean
   /** Milliseconds that a package of logs is being prepared; the documents say seconds to minutes. Default 300. */
   readonly logPreparationMs: number
   /**
@@ -134,6 +146,9 @@ export const defaultChoices: Choices = {
   browserRedirect: false,
   concurrentVersions: 'stored',
   errorMessages: 'documented',
+  collisions: 'MOVE',
+  refusedAction: 400,
+  synchronizedCertificates: true,
   logPreparationMs: 300,
   logArchives: 'tar.gz',
 }
