@@ -1,9 +1,10 @@
 import { XMLParser } from 'fast-xml-parser'
-import type { Caller, Tenant } from './authentication.ts'
+import type { Caller } from './authentication.ts'
 import { permissionsOf } from './authentication.ts'
 import { maximumGrants } from './choices.ts'
 import type { Namespace, Permission } from './namespace.ts'
 import { Refusal } from './refusal.ts'
+import type { Tenant } from './tenant.ts'
 import { escaped } from './xml-text.ts'
 
 /** What an object's access control list gives to one grantee. */
@@ -43,7 +44,7 @@ export function permissionsOn(caller: Caller, namespace: Namespace, path: string
       if (type === 'user') return caller !== 'anonymous' && caller.user === name
       return name === everybody || caller !== 'anonymous'
     })
-    .flatMap(({ permissions }) => permissions.flatMap((permission) => meaning[permission]))
+    .flatMap(({ permissions }) => namespace.masked(permissions.flatMap((permission) => meaning[permission])))
   return granted.length === 0 ? own : new Set([...own, ...granted])
 }
 

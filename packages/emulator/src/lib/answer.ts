@@ -1,12 +1,13 @@
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
 import type { Readable } from 'node:stream'
-import type { Caller, Tenant } from './authentication.ts'
+import type { Caller } from './authentication.ts'
 import type { BlobStore } from './blob-store.ts'
 import type { Choices } from './choices.ts'
 import type { Change, Namespace, Permission } from './namespace.ts'
 import { Refusal } from './refusal.ts'
 import type { RequestBody } from './request-body.ts'
 import type { RequestTarget } from './request-target.ts'
+import type { Tenant } from './tenant.ts'
 
 /** What goes back, but for the headers that every answer has. */
 export interface Answer {

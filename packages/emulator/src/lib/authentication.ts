@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import type { IncomingHttpHeaders } from 'node:http'
 import type { Namespace, Permission } from './namespace.ts'
+import type { AccountState } from './tenant.ts'
 
 /** An account, of a tenant or of the system. */
 export interface Account {
@@ -12,20 +13,7 @@ export interface Account {
   readonly enabled: boolean
   /** Without any role it may make namespaces and look after those. */
   readonly allowNamespaceManagement: boolean
-}
-
-/** What the management interface changes, and requests go by; replaced as a whole. */
-export interface TenantSettings {
-  /** Accounts of the system have the rights of the tenant's. */
-  readonly administrationAllowed: boolean
-  readonly mapiEnabled: boolean
-}
-
-export interface Tenant {
-  readonly name: string
-  settings: TenantSettings
-  readonly accounts: Map<string, Account>
-  readonly namespaces: Map<string, Namespace>
+  readonly state: AccountState
 }
 
 /** Who asks: an account, nobody in particular, or somebody whose credentials are wrong. */

@@ -22,6 +22,7 @@ export interface EmulatorConfig {
 
 export interface TenantConfig {
   readonly name: string
+  readonly mapiEnabled?: boolean
   readonly namespaces?: readonly NamespaceConfig[]
   readonly users?: readonly UserConfig[]
 }

@@ -1,53 +1,61 @@
-import type { Account, Tenant } from './authentication.ts'
+import type { Account } from './authentication.ts'
 import type { CheckedConfig, CheckedTenant } from './config.ts'
-import { Namespace } from './namespace.ts'
-
-const none: Account['permissions'] = new Map()
+import type { AccountState } from './tenant.ts'
+import { accountOf, configuredAt, idOf, Tenant } from './tenant.ts'
 
 /** The tenants of a configuration, with empty namespaces. */
 export function tenantsOf(config: CheckedConfig): Map<string, Tenant> {
   return new Map(config.tenants.map((tenant) => [tenant.name.toLowerCase(), tenantOf(tenant)]))
 }
 
-function tenantOf({ name, namespaces, users }: CheckedTenant): Tenant {
-  const made = namespaces.map((settings) => new Namespace(name, settings))
-  const accounts = users.map(({ user, password, roles, permissions }): Account => {
-    const granted = made.map(({ settings, authenticated }) => {
-      const own = permissions[settings.name] ?? []
-      return [settings.name, new Set([...own, ...authenticated])] as const
+function tenantOf({ name, mapiEnabled, namespaces, users }: CheckedTenant): Tenant {
+  const documents = { access: { mapiEnabled } }
+  const tenant = new Tenant({ id: idOf('tenant', name), name, created: configuredAt, documents })
+  const namespaceId = (namespace: string): string => idOf('namespace', `${namespace}.${name}`)
+  for (const settings of namespaces) {
+    tenant.setNamespace({
+      id: namespaceId(settings.name),
+      created: configuredAt,
+      settings,
+      documents: {},
     })
-    return {
-      user,
-      password,
-      roles: new Set(roles),
-      permissions: new Map(granted),
-      enabled: true,
-      allowNamespaceManagement: false,
-    }
-  })
-  return {
-    name,
-    settings: { administrationAllowed: false, mapiEnabled: true },
-    accounts: new Map(accounts.map((account) => [account.user, account])),
-    namespaces: new Map(made.map((namespace) => [namespace.settings.name.toLowerCase(), namespace])),
   }
+  for (const [index, { user, password, roles, permissions }] of users.entries()) {
+    const grants = Object.entries(permissions).map(([at, list]) => [namespaceId(at), list])
+    tenant.setAccount({
+      ...plain(user, password, roles, idOf('account', `${user} of ${name}`), index),
+      grants: Object.fromEntries(grants) as AccountState['grants'],
+    })
+  }
+  return tenant
 }
 
 /** The system's administrators: they have no access to data. */
 export function administratorsOf(config: CheckedConfig): Map<string, Account> {
-  return new Map(
-    config.systemUsers.map(({ user, password, roles }) => [
-      user,
-      {
-        user,
-        password,
-        roles: new Set(roles),
-        permissions: none,
-        enabled: true,
-        allowNamespaceManagement: false,
-      },
-    ]),
+  const accounts = config.systemUsers.map(({ user, password, roles }, index) =>
+    accountOf(plain(user, password, roles, idOf('account', user), index), undefined),
   )
+  return new Map(accounts.map((account) => [account.user, account]))
+}
+
+function plain(
+  user: string,
+  password: string,
+  roles: readonly string[],
+  id: string,
+  index: number,
+): AccountState {
+  return {
+    id,
+    number: 100 + index,
+    user,
+    password,
+    roles,
+    enabled: true,
+    allowNamespaceManagement: roles.includes('ADMINISTRATOR'),
+    properties: { fullName: user },
+    grants: {},
+  }
 }
 
 /** `9.6` is played as `9.6.0.142`; a full number stays as it is. */

@@ -2,7 +2,10 @@ import type { Grant } from './access-control-list.ts'
 import type { Blob } from './blob-store.ts'
 import { Children } from './children.ts'
 import type { CheckedNamespace } from './config.ts'
+import type { DocumentFields } from './mapi/resource.ts'
 import { Refusal } from './refusal.ts'
+import type { OutgoingLine } from './replication/outgoing-line.ts'
+import { Usage } from './usage.ts'
 
 export const permissionNames = [
   'browse',
@@ -52,6 +55,10 @@ export interface Version {
   readonly acl?: readonly Grant[] | undefined
   /** The empty object that a refused whole-object PUT leaves behind: the next PUT may replace it. */
   readonly leftBehind?: true
+  /** Of what changed on two linked systems, the higher is the later; missing where nothing changed since the version was made. */
+  readonly revision?: number
+  /** It had another name, which an object of the other system has now. */
+  readonly collision?: true | undefined
 }
 
 export interface StoredObject {
@@ -113,29 +120,85 @@ export type Change =
   /** `change` where it is not that of the making: what a snapshot says of a directory after what is in it. */
   | { readonly op: 'directory'; readonly path: string; readonly at: number; readonly change?: number }
   | { readonly op: 'symlink'; readonly path: string; readonly target: string; readonly at: number }
+  /** The object has exactly these versions, oldest first; it goes if there are none. */
+  | {
+      readonly op: 'versions'
+      readonly path: string
+      readonly versions: readonly Version[]
+      readonly at: number
+    }
+  /** All or none. */
+  | { readonly op: 'batch'; readonly path: string; readonly changes: readonly Change[]; readonly at: number }
+
+/** Documents of the management API, by the resource, in the JSON form. */
+export type Documents = Readonly<Record<string, DocumentFields>>
+
+export interface Identity {
+  readonly id: string
+  readonly created: number
+  readonly documents: Documents
+}
 
 /** The content of one namespace: a tree of directories with objects and their versions in it. */
 export class Namespace {
-  readonly tenant: string
-  readonly settings: CheckedNamespace
+  tenant: string
+  settings: CheckedNamespace
+  readonly id: string
+  /** Epoch milliseconds. */
+  readonly created: number
+  /** What the management API has told it beside the settings. */
+  documents: Documents
   /** What a client without credentials may do, and what every account of the tenant may do. */
-  readonly anonymous: ReadonlySet<Permission>
-  readonly authenticated: ReadonlySet<Permission>
+  anonymous: ReadonlySet<Permission> = new Set()
+  authenticated: ReadonlySet<Permission> = new Set()
+  #mask: ReadonlySet<Permission> = new Set(permissionNames)
+  readonly usage: Usage = new Usage(this)
   readonly root: Directory = directory(0)
   /** Paths with a PUT in progress: how many, and the highest id that one of them has. */
   readonly writing: Map<string, { count: number; lastId: number }> = new Map()
   /** There is, or has been, a symbolic link. */
   hasLinks = false
+  /** What the other system is to be told; there is one where the namespace is on a replication link. */
+  line: OutgoingLine | undefined
+  /** On a link of which this side only reads at present. */
+  readOnly = false
+  /** Where two systems give numbers, each has its own half of them. */
+  numbering: 'odd' | 'even' | undefined
   usedBytes = 0
   objectCount = 0
   customMetadataObjectCount = 0
   customMetadataObjectBytes = 0
 
-  constructor(tenant: string, settings: CheckedNamespace) {
+  constructor(
+    tenant: string,
+    settings: CheckedNamespace,
+    { id, created, documents }: Identity = { id: '', created: 0, documents: {} },
+  ) {
     this.tenant = tenant
     this.settings = settings
-    this.anonymous = new Set(settings.anonymousPermissions)
-    this.authenticated = new Set([...settings.authenticatedPermissions, ...settings.anonymousPermissions])
+    this.id = id
+    this.created = created
+    this.documents = documents
+    this.setMask(this.#mask)
+  }
+
+  configure(settings: CheckedNamespace, documents: Documents): void {
+    this.settings = settings
+    this.documents = documents
+    this.setMask(this.#mask)
+  }
+
+  /** Sets what anybody at all may be allowed to do. */
+  setMask(mask: ReadonlySet<Permission>): void {
+    this.#mask = mask
+    const { anonymousPermissions, authenticatedPermissions } = this.settings
+    this.anonymous = new Set(this.masked(anonymousPermissions))
+    this.authenticated = new Set(this.masked([...authenticatedPermissions, ...anonymousPermissions]))
+  }
+
+  /** Those that the masks of the namespace and its tenant let through. */
+  masked(permissions: readonly Permission[]): Permission[] {
+    return permissions.filter((permission) => this.#mask.has(permission))
   }
 
   /** What has this path: an object (possibly deleted), a directory (possibly deleted), a link, or nothing. */
@@ -173,7 +236,13 @@ export class Namespace {
   nextVersionId(path: string, now: number): number {
     const entry = this.find(path)
     const last = entry?.kind === 'object' ? (entry.versions.at(-1)?.id ?? 0) : 0
-    return Math.max(now * 64 + 1, last + 1, (this.writing.get(path)?.lastId ?? 0) + 1)
+    return this.ownNumber(Math.max(now * 64 + 1, last + 1, (this.writing.get(path)?.lastId ?? 0) + 1))
+  }
+
+  /** The first number from this one on that is this system's to give. */
+  ownNumber(number: number): number {
+    if (this.numbering === undefined) return number
+    return number % 2 === (this.numbering === 'odd' ? 1 : 0) ? number : number + 1
   }
 
   /** Notes a PUT that begins, and gives what notes its end. */
@@ -191,6 +260,17 @@ export class Namespace {
   /** Carries a change out and says which data nobody refers to any more. */
   apply(change: Change): Blob[] {
     const freed: Blob[] = []
+    if (change.op === 'batch') {
+      const all = change.changes.flatMap((each) => this.apply(each))
+      const kept = new Set(
+        change.changes.flatMap((each) => ('versions' in each ? each.versions : [])).flatMap(blobsOf),
+      )
+      return all.filter(({ id }) => !kept.has(id))
+    }
+    if (change.op === 'versions') {
+      this.#setVersions(change.path, change.versions, change.at, freed)
+      return this.#unshared(freed, change.path)
+    }
     if (change.op === 'fill') {
       this.#fill(change.path, change.names, change.version, freed)
       return this.#unshared(freed, change.path)
@@ -287,7 +367,12 @@ export class Namespace {
    */
   inverse(change: Change): readonly Change[] {
     const { op, path } = change
+    if (op === 'batch') return change.changes.toReversed().flatMap((each) => this.inverse(each))
     const entry = this.find(path)
+    if (op === 'versions') {
+      const versions = entry?.kind === 'object' ? [...entry.versions] : []
+      return [{ op, path, versions, at: change.at }]
+    }
     if (op === 'fill') {
       const parent = entry?.kind === 'directory' ? entry.children : undefined
       const made = change.names.filter((name) => !parent?.has(name))
@@ -312,6 +397,39 @@ export class Namespace {
   *snapshot(): Generator<Change> {
     yield* snapshotOf(this.root, '')
     yield { op: 'directory', path: '', at: this.root.created, change: this.root.change }
+  }
+
+  /** Directories on the way are made as live as the object is, and those that are there stay as they are otherwise. */
+  #setVersions(path: string, versions: readonly Version[], at: number, freed: Blob[]): void {
+    const live = versions.length > 0 && versions.at(-1)!.marker === undefined
+    const parts = path.split('/')
+    const name = parts.pop()!
+    let parent = this.root
+    for (const part of parts) {
+      let next = parent.children.get(part)
+      if (next?.kind !== 'directory') {
+        if (versions.length === 0) return
+        if (next !== undefined) this.#discard(next, freed)
+        next = directory(at)
+        next.deleted = !live
+        parent.children.set(part, next)
+      } else if (next.deleted && live) {
+        next.deleted = false
+        next.created = at
+      }
+      parent = next
+    }
+    const entry = parent.children.get(name)
+    if (entry?.kind === 'object') for (const version of entry.versions) this.#drop(version, freed)
+    else if (versions.length === 0) return
+    else if (entry !== undefined) this.#discard(entry, freed)
+    for (const version of versions) this.#count(version, 1)
+    parent.change = Math.max(parent.change, at)
+    if (versions.length > 0) parent.children.set(name, { kind: 'object', versions: [...versions] })
+    else {
+      parent.children.delete(name)
+      this.#prune(path)
+    }
   }
 
   #update(entry: StoredObject, version: Version, freed: Blob[]): void {
@@ -346,10 +464,7 @@ export class Namespace {
     const entry = this.find(path)
     if (entry?.kind !== 'object') return [...new Map(own.map((blob) => [blob.id, blob])).values()]
     const kept = new Set<string>()
-    for (const version of entry.versions) {
-      if (version.marker === undefined) kept.add(version.data.id)
-      for (const annotation of version.annotations) kept.add(annotation.blob.id)
-    }
+    for (const version of entry.versions) for (const id of blobsOf(version)) kept.add(id)
     return own.filter((blob) => !kept.has(blob.id))
   }
 
@@ -443,6 +558,12 @@ function* snapshotOf(of: Directory, path: string): Generator<Change> {
     }
   }
   for (const [version, names] of filled) if (names.length > 0) yield { op: 'fill', path, names, version }
+}
+
+/** Ids of all that a version is made of. */
+function blobsOf({ marker, data, annotations }: Version): string[] {
+  const ids = annotations.map(({ blob }) => blob.id)
+  return marker === undefined ? [data.id, ...ids] : ids
 }
 
 export function currentOf(entry: StoredObject): Version | undefined {

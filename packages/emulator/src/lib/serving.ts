@@ -18,6 +18,7 @@ import type { OpenRecord, RequestLog } from './request-log.ts'
 import { hostOf, parseTarget } from './request-target.ts'
 import { handleRest } from './rest.ts'
 import type { System } from './system.ts'
+import type { Usage } from './usage.ts'
 
 /** Bytes that are no HTTP. */
 export const garbage: Buffer = Buffer.from(
@@ -118,6 +119,8 @@ class Serving {
   readonly hasBody: boolean
   readonly body: RequestBody
   #fault: ActiveFault | undefined
+  /** Where the request is counted, if it is served. */
+  #usage: Usage | undefined
   /** The fault is one of the request's body, not of the answer's. */
   faultInRequest = false
   #entry: OpenRecord | undefined
@@ -235,6 +238,7 @@ class Serving {
       system,
     }
     if (target.root === 'rest') {
+      this.#usage = namespace.usage
       if (permissions.size === 0) throw new Refusal(403, 'Access to the namespace is denied.')
       return handleRest(exchange)
     }
@@ -288,6 +292,8 @@ class Serving {
       return
     }
     const { method = '', url = '', headers, httpVersion } = this.#request
+    if (status < 200 || status >= 300) this.#usage = undefined
+    else this.#usage?.count(this.#system.now(), method, this.body.received, bytes)
     const { cluster, node, port } = this.#door
     this.#entry = this.#log.add({
       time: this.#time,
@@ -311,6 +317,7 @@ class Serving {
   #count({ length }: Buffer): void {
     const { method } = this.#request
     this.#entry!.sent += length
+    this.#usage?.sent(length)
     if (method !== 'PUT' && method !== 'POST') this.#entry!.bytes += length
   }
 

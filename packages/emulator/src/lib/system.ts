@@ -1,21 +1,27 @@
 import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
 import type { SystemSurface } from './answer.ts'
-import type { Account, Tenant } from './authentication.ts'
+import type { Account } from './authentication.ts'
 import { Authenticator } from './authentication.ts'
 import { BlobStore } from './blob-store.ts'
 import type { Choices } from './choices.ts'
+import type { Configured } from './configuration.ts'
+import { Configuration } from './configuration.ts'
 import { Journal } from './journal.ts'
 import { LogService } from './logs/log-service.ts'
-import type { Change, Namespace } from './namespace.ts'
+import type { Change, Documents, Namespace } from './namespace.ts'
+import { OutgoingLine } from './replication/outgoing-line.ts'
+import type { WaitingRecord } from './replication/outgoing-line.ts'
 import type { ServiceReport } from './services.ts'
 import { runServices } from './services.ts'
+import type { Tenant } from './tenant.ts'
 import { httpDate } from './times.ts'
+import type { UsageRecord } from './usage.ts'
 
 export interface SystemOptions {
   readonly domain: string
-  readonly tenants: ReadonlyMap<string, Tenant>
-  readonly administrators: ReadonlyMap<string, Account>
+  readonly tenants: Map<string, Tenant>
+  readonly administrators: Map<string, Account>
   readonly choices: Choices
   /** For example `9.6.0.142`. */
   readonly softwareVersion: string
@@ -38,13 +44,15 @@ export class System implements SystemSurface {
   readonly domain: string
   readonly tenants: ReadonlyMap<string, Tenant>
   readonly administrators: ReadonlyMap<string, Account>
+  /** Are told, after it happened, what the management API changed; it is answered when all of them are done. */
+  readonly listeners: Set<(change: Configured) => void | Promise<void>> = new Set()
   readonly choices: Choices
   readonly softwareVersion: string
   readonly blobs: BlobStore
   readonly now: () => number
   readonly logs: LogService
   readonly #journal: Journal | undefined
-  readonly #authenticators = new Map<string, Authenticator>()
+  readonly #configuration: Configuration
   readonly #managers: Authenticator
   readonly #hosts = new Map<string, Site | undefined>()
   readonly #requestPrefix = randomBytes(4).toString('hex').toUpperCase()
@@ -64,9 +72,7 @@ export class System implements SystemSurface {
     this.blobs = blobs
     this.#journal = journal
     this.#server = options.choices.serverHeader ? ['Server', `HCP V${options.softwareVersion}`] : []
-    for (const tenant of options.tenants.values()) {
-      this.#authenticators.set(tenant.name, new Authenticator(tenant.accounts))
-    }
+    this.#configuration = new Configuration(options.tenants, options.administrators)
   }
 
   /** Makes a system; with a directory, its content of earlier runs is there again. */
@@ -87,13 +93,33 @@ export class System implements SystemSurface {
 
   async #replay(journal: Journal): Promise<void> {
     let strangers = false
-    for await (const { ns, ...change } of journal.replay()) {
+    for await (const record of journal.replay()) {
+      if ('configured' in record) {
+        for (const change of record['configured'] as Configured[]) this.#configuration.apply(change)
+        continue
+      }
+      if ('usage' in record) {
+        const { usage, tenant, ...hour } = record
+        const namespace = this.#configuration.tenantById(String(tenant))?.namespaceById(String(usage))
+        namespace?.usage.restore(hour as unknown as UsageRecord)
+        continue
+      }
+      const { ns, line, paths, sent, sequence, waiting, ...change } = record
       // Noted as the configuration writes it, found whatever the case.
       const [name = '', tenant = ''] = String(ns).toLowerCase().split('.')
       const namespace = this.tenants.get(tenant)?.namespaces.get(name)
       if (namespace === undefined) strangers = true
-      else namespace.apply(change as unknown as Change)
+      else if (sent !== undefined) namespace.line?.acknowledge(String(sent), Number(sequence))
+      else if (waiting !== undefined) this.#lineOf(namespace).restore(waiting as WaitingRecord)
+      else {
+        const whole = change as unknown as Change
+        if (paths !== undefined)
+          for (const path of paths as string[]) this.#lineOf(namespace).add(path, Number(line))
+        else if (line !== undefined) this.#lineOf(namespace).replay(whole, Number(line))
+        namespace.apply(whole)
+      }
     }
+    this.#keepUsage(journal)
     // Content of a namespace that the configuration has no more stays, in case it comes back.
     if (strangers) {
       this.#compactAt = Infinity
@@ -118,8 +144,33 @@ export class System implements SystemSurface {
     }
   }
 
+  /** Lets what is used be kept, also by namespaces that are new. */
+  #keepUsage(journal: Journal): void {
+    for (const { id: tenant, namespaces } of this.tenants.values()) {
+      for (const { id, usage } of namespaces.values()) {
+        usage.keep ??= (hour) => {
+          // What cannot be kept is not worth ending anything for.
+          journal.append({ usage: id, tenant, ...hour }).catch(() => undefined)
+        }
+      }
+    }
+  }
+
+  #lineOf(namespace: Namespace): OutgoingLine {
+    return (namespace.line ??= new OutgoingLine(namespace, this.now))
+  }
+
   *#records(): Generator<object> {
+    for (const change of this.#configuration.records()) yield { configured: [change] }
+    for (const { id: tenant, namespaces } of this.tenants.values()) {
+      for (const { id: usage, usage: hours } of namespaces.values())
+        for (const hour of hours.snapshot()) yield { usage, tenant, ...hour }
+    }
     for (const { ns, change } of this.#snapshot()) yield { ns, ...change }
+    for (const tenant of this.tenants.values()) {
+      for (const { settings, line } of tenant.namespaces.values())
+        for (const waiting of line?.snapshot() ?? []) yield { ns: `${settings.name}.${tenant.name}`, waiting }
+    }
   }
 
   /** The namespace of a `Host` header: port and trailing dot do not count, nor does case. */
@@ -159,17 +210,75 @@ export class System implements SystemSurface {
   }
 
   authenticator(tenant: Tenant): Authenticator {
-    return this.#authenticators.get(tenant.name)!
+    return tenant.authenticator
   }
 
-  async commit(namespace: Namespace, change: Change): Promise<void> {
+  /** The system's own documents of the management API. */
+  get documents(): Documents {
+    return this.#configuration.documents
+  }
+
+  /**
+   * Changes what the system has: tenants, namespaces, accounts; all of it or nothing. Requests that come after the call go
+   * by it; it resolves when it will survive the end of the process.
+   */
+  async configure(...changes: readonly Configured[]): Promise<void> {
+    const before = changes.map((change) => this.#configuration.present(change))
+    this.#apply(changes)
+    const journal = this.#journal
+    if (journal !== undefined) {
+      try {
+        await journal.append({ configured: changes })
+      } catch (error) {
+        this.#apply(before.toReversed())
+        throw error
+      }
+    }
+    for (const listener of this.listeners) for (const change of changes) await listener(change)
+  }
+
+  #apply(changes: readonly Configured[]): void {
+    for (const change of changes) this.#configuration.apply(change)
+    this.#hosts.clear()
+    this.#managers.forget()
+    if (this.#journal !== undefined) this.#keepUsage(this.#journal)
+  }
+
+  /** Carries a client's change out; where the namespace is on a link, the other system is going to be told. */
+  commit(namespace: Namespace, change: Change): Promise<void> {
+    const noted = namespace.line?.track(change)
+    if (noted === undefined) return this.#commit(namespace, change)
+    return this.#commit(namespace, noted.change, { line: noted.sequence }).finally(noted.safe)
+  }
+
+  /**
+   * Carries out what the other system has, or what it takes to be able to have the same.
+   *
+   * @param paths Of these the other system does not know yet.
+   */
+  commitReplicated(namespace: Namespace, change: Change, paths: readonly string[] = []): Promise<void> {
+    const noted = paths.length === 0 ? undefined : namespace.line?.addMany(paths)
+    if (noted === undefined) return this.#commit(namespace, change)
+    return this.#commit(namespace, change, { line: noted.sequence, paths }).finally(noted.safe)
+  }
+
+  /** The other system has everything of a path up to this change. */
+  acknowledged(namespace: Namespace, path: string, sequence: number): void {
+    // Where this is lost it is found out again.
+    this.#journal
+      ?.append({ ns: `${namespace.settings.name}.${namespace.tenant}`, sent: path, sequence })
+      .catch(() => undefined)
+  }
+
+  async #commit(namespace: Namespace, change: Change, noted: object = {}): Promise<void> {
     const undo = this.#journal === undefined ? [] : namespace.inverse(change)
+    namespace.usage.turn(this.now())
     // Applied and put in line for the journal in one go, so that both have the changes in the same order.
     const freed = namespace.apply(change)
     const journal = this.#journal
     if (journal !== undefined) {
       try {
-        await journal.append({ ns: `${namespace.settings.name}.${namespace.tenant}`, ...change })
+        await journal.append({ ns: `${namespace.settings.name}.${namespace.tenant}`, ...change, ...noted })
       } catch (error) {
         for (const each of undo) namespace.apply(each)
         throw error
@@ -243,6 +352,8 @@ export class System implements SystemSurface {
   }
 
   async close(): Promise<void> {
+    for (const { namespaces } of this.tenants.values())
+      for (const { usage } of namespaces.values()) usage.save()
     await this.#journal?.close()
     await this.blobs.close()
   }

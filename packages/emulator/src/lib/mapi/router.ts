@@ -1,11 +1,12 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import type { Answer } from '../answer.ts'
-import type { Account, Tenant } from '../authentication.ts'
+import type { Account } from '../authentication.ts'
 import { maximumPathLength } from '../choices.ts'
 import { Refusal } from '../refusal.ts'
 import type { RequestBody } from '../request-body.ts'
 import { decodeText, hostOf, parseQuery } from '../request-target.ts'
 import type { System } from '../system.ts'
+import type { Tenant } from '../tenant.ts'
 import { documentTypes, negotiated, readDocument, writeDocument } from './documents.ts'
 import type { MapiAnswer, MapiExchange, Operation, Resource, ResourceMethod } from './resource.ts'
 import { resources } from './resources.ts'
@@ -89,7 +90,7 @@ async function answered(request: MapiRequest): Promise<Answer> {
   if (operation === undefined) throw new Refusal(405, '', ['Allow', allowOf(route)])
 
   const tenant = tenantOf(caller, system, variables)
-  const byTenant = !caller.bySystem || tenant?.settings.administrationAllowed === true
+  const byTenant = !caller.bySystem || tenant?.administrationAllowed === true
   checkRoles(operation, caller, byTenant)
   const exchange: MapiExchange = {
     method,
@@ -119,7 +120,7 @@ function callerOf({ system, url, headers }: MapiRequest): Caller {
   const place = system.managed(hostOf(url, headers.host))
   if (place === undefined) throw new BadCredentials(403, 'There is no such tenant.')
   const { tenant } = place
-  if (tenant !== undefined && !tenant.settings.mapiEnabled)
+  if (tenant !== undefined && !tenant.mapiEnabled)
     throw new BadCredentials(403, 'The management API is not enabled for the tenant.')
   const text = tokenOf(headers)
   if (text === undefined) throw new BadCredentials(403, 'Credentials are missing.')
@@ -127,7 +128,7 @@ function callerOf({ system, url, headers }: MapiRequest): Caller {
   if (typeof own !== 'string') {
     return { account: own, level: tenant ? 'tenant' : 'system', bySystem: tenant === undefined, home: tenant }
   }
-  if (tenant?.settings.administrationAllowed) {
+  if (tenant?.administrationAllowed) {
     const account = system.managers(undefined).caller({ authorization: text })
     if (typeof account !== 'string') return { account, level: 'tenant', bySystem: true, home: tenant }
   }
