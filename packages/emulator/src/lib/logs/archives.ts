@@ -1,4 +1,4 @@
-import { pipeline, Readable } from 'node:stream'
+import { Readable } from 'node:stream'
 import { promisify } from 'node:util'
 import { constants, createGzip, gzip } from 'node:zlib'
 import type { ZlibOptions } from 'node:zlib'
@@ -26,8 +26,10 @@ export function streamArchive(kind: ArchiveKind, entries: AsyncIterable<ArchiveE
   const tar = Readable.from(packed(entries, time), { objectMode: false, highWaterMark: pieceSize })
   if (kind === 'tar') return tar
   const stored = createGzip({ level: constants.Z_NO_COMPRESSION, chunkSize: pieceSize })
-  // Whoever reads the archive is told of an error by it.
-  return pipeline(tar, stored, () => undefined)
+  // Not a pipeline, which throws when what it leads to is destroyed.
+  tar.on('error', (error) => stored.destroy(error))
+  stored.once('close', () => tar.destroy())
+  return tar.pipe(stored)
 }
 
 /**
