@@ -136,7 +136,8 @@ class FailoverRun {
     }
     // Without the signal: once sent, it is to be known what became of it.
     await survivor[action](name)
-    return { kind: 'done', step, already, link: await survivor.link(name) }
+    // It was done, whether or not the link can be read just now.
+    return { kind: 'done', step, already, link: await survivor.link(name).catch(() => link) }
   }
 
   #wait(step: FailoverStep): Promise<Link> {

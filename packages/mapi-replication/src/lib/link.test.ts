@@ -1,3 +1,4 @@
+import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { MapiServer } from './mapi-server.testing.ts'
 
@@ -149,5 +150,61 @@ describe('a link', () => {
       expect(decodeURIComponent(server.seen.at(-1)?.path ?? '')).toBe(`/links/${name}`)
       expect(server.seen.at(-1)?.path).toMatch(/^\/links\/[\w.%!~*'()-]+$/)
     },
+  )
+})
+
+const escaped = (text: string): string =>
+  text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;').replaceAll('\r', '&#13;')
+
+test('whatever a link holds, both forms of its document give the same values', async () => {
+  const word = fc
+    .string({ unit: fc.constantFrom('a', 'ä', '<', '&', ' ', '⇄', '"', "'", '0') })
+    .map((text) => text.trim())
+  const host = fc.oneof(fc.ipV4(), fc.ipV6(), fc.domain())
+  const count = fc.bigInt({ min: 0n, max: 2n ** 63n - 1n })
+  const link = fc.record(
+    {
+      name: word.filter((text) => text !== ''),
+      type: fc.constantFrom('ACTIVE_ACTIVE', 'OUTBOUND', 'INBOUND'),
+      status: fc.constantFrom('GOOD', 'WARNING', 'BAD'),
+      statusMessage: word,
+      suspended: fc.boolean(),
+      description: word,
+      connection: fc.record({
+        remoteHost: fc.array(host).map((hosts) => hosts.join(', ')),
+        remotePort: fc.nat(65_535),
+      }),
+      statistics: fc.record({
+        bytesPending: count,
+        objectsReplicated: count,
+        bytesPerSecond: fc.double({ min: 0, max: 1e12, noNaN: true }).map((rate) => rate.toFixed(1)),
+      }),
+    },
+    { requiredKeys: ['name', 'type', 'status', 'statusMessage', 'suspended'] },
+  )
+  const xml = server.client()
+  const json = server.client({ format: 'json' })
+  const texts = (value: unknown): unknown =>
+    typeof value === 'object' && value !== null
+      ? Object.fromEntries(Object.entries(value).map(([key, part]) => [key, texts(part)]))
+      : String(value)
+  await fc.assert(
+    fc.asyncProperty(link, async (facts) => {
+      const { connection, statistics } = facts
+      server.answer = () =>
+        xmlOf(
+          'link',
+          JSON.parse(JSON.stringify(texts(facts)), (_key, part: unknown) =>
+            typeof part === 'string' ? escaped(part) : part,
+          ),
+        )
+      const fromXml = await xml.link('x')
+      server.answer = () => JSON.stringify(texts(facts))
+      expect(await json.link('x')).toEqual(fromXml)
+      expect(fromXml).toMatchObject({ name: facts.name, type: facts.type, suspended: facts.suspended })
+      expect(BigInt(fromXml.statistics?.bytesPending ?? -1)).toBe(statistics?.bytesPending ?? -1n)
+      expect(fromXml.connection?.remoteHost?.join(', ')).toBe(connection?.remoteHost)
+    }),
+    { numRuns: 100 },
   )
 })

@@ -267,7 +267,7 @@ export class ReplicationClient implements AsyncDisposable {
   /**
    * Any action, as the Python package has it.
    *
-   * @param linkType What the caller takes the link to be; needed only with `unchecked`, and then by those actions that not every type has.
+   * @param linkType What the caller takes the link to be. Never needed: the link says so itself.
    * @throws {ReplicationGuardError} also if the link is of another type.
    */
   async setReplicationLinkState(

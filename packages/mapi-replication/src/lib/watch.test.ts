@@ -1,4 +1,5 @@
 import { once } from 'node:events'
+import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { changesBetween } from './changes.ts'
 import { linkXml, MapiServer, type Reply } from './mapi-server.testing.ts'
@@ -199,3 +200,50 @@ test.each<[unknown, unknown, string[]]>([
 ])('what differs between %j and %j: %j', (before, after, paths) => {
   expect(changesBetween(before, after).map(({ path }) => path)).toEqual(paths)
 })
+
+describe('changes', () => {
+  const value = fc.oneof(
+    fc.integer(),
+    fc.string(),
+    fc.boolean(),
+    fc.date({ noInvalidDate: true }),
+    fc.array(fc.string(), { maxLength: 3 }),
+  )
+  const { record } = fc.letrec<{ record: unknown; part: unknown }>((tie) => ({
+    record: fc.dictionary(fc.stringMatching(/^[a-z]{1,3}$/), tie('part'), {
+      maxKeys: 4,
+      noNullPrototype: true,
+    }),
+    part: fc.oneof({ maxDepth: 3 }, value, tie('record')),
+  }))
+
+  test('are none between a record and its copy', () => {
+    fc.assert(
+      fc.property(record, (one) => {
+        expect(changesBetween(one, structuredClone(one))).toEqual([])
+      }),
+    )
+  })
+  test('made to the one give the other: none is missing, and none too many', () => {
+    fc.assert(
+      fc.property(record, record, (before, after) => {
+        const result = structuredClone(before)
+        for (const change of changesBetween(before, after)) {
+          expect(change.before).not.toEqual(change.after)
+          apply(result as Record<string, unknown>, change.path.split('.'), change.after)
+        }
+        expect(result).toEqual(after)
+      }),
+    )
+  })
+})
+
+function apply(
+  record: Record<string, unknown>,
+  [name = '', ...rest]: readonly string[],
+  value: unknown,
+): void {
+  if (rest.length > 0) apply(record[name] as Record<string, unknown>, rest, value)
+  else if (value === undefined) delete record[name]
+  else record[name] = value
+}
