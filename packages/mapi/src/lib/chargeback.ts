@@ -1,7 +1,7 @@
 import { pipeline } from 'node:stream'
 import type { HcpResponse } from '@hcp/connection'
 import { checkOptions } from '@hcp/connection/support'
-import { type CsvError, parse } from 'csv-parse'
+import { CsvError, parse } from 'csv-parse'
 import { DocumentFault } from './document-node.ts'
 import { factsOf, MapiDocumentError, requestOf } from './errors.ts'
 import type { MapiCallOptions, MapiClient } from './mapi-client.ts'
@@ -207,9 +207,14 @@ export async function* chargeback(
     void response.dump()
     throw fault(`it is ${type.slice(0, 80)}`)
   }
+  if (response.header('content-length') === undefined && response.header('transfer-encoding') === undefined) {
+    void response.dump()
+    throw fault('it comes without a length, so nobody could tell whether it is whole')
+  }
   const lines = parse({ bom: true, max_record_size: longestLine, skip_empty_lines: true })
   // What goes wrong here, or with the answer, is thrown to who reads the lines.
-  pipeline(response.body, decoded, lines, () => {})
+  const { body } = response
+  pipeline(body, decoded, lines, () => {})
   let columns: readonly string[] | undefined
   let last: ChargebackRecord | undefined
   try {
@@ -226,12 +231,13 @@ export async function* chargeback(
       yield last
     }
   } catch (error) {
-    if (error instanceof DocumentFault || isCsvError(error) || isDecodingError(error)) {
+    if (error instanceof DocumentFault || error instanceof CsvError || isDecodingError(error)) {
       throw fault((error as Error).message, error)
     }
     throw error
   } finally {
     lines.destroy()
+    body.destroy()
   }
   if (columns === undefined) throw fault('it is empty')
   if (last?.scope === 'namespace' && options.namespace === undefined) {
@@ -250,9 +256,6 @@ function checkColumns(cells: readonly string[]): readonly string[] {
   if (new Set(columns).size < columns.length) throw new DocumentFault('two columns have the same name')
   return columns
 }
-
-const isCsvError = (error: unknown): error is CsvError =>
-  error instanceof Error && 'code' in error && String(error.code).startsWith('CSV_')
 
 const isDecodingError = (error: unknown): boolean =>
   error instanceof TypeError && 'code' in error && error.code === 'ERR_ENCODING_INVALID_ENCODED_DATA'

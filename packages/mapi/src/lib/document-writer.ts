@@ -66,10 +66,17 @@ function xmlOf(name: string, value: DocumentValue, path: string): string {
 }
 
 function jsonOf(value: DocumentValue, path: string): unknown {
-  if (Array.isArray(value)) return (value as readonly DocumentValue[]).map((item) => jsonOf(item, path))
   const parts = partsOf(value, path)
-  if (parts !== undefined)
-    return Object.fromEntries(parts.map(([name, inner]) => [name, jsonOf(inner, `${path}.${name}`)]))
+  if (parts !== undefined) {
+    return Object.fromEntries(
+      parts.map(([name, inner]) => {
+        checkName(name)
+        const items = Array.isArray(inner) ? (inner as readonly DocumentValue[]) : undefined
+        const place = `${path}.${name}`
+        return [name, items === undefined ? jsonOf(inner, place) : items.map((item) => jsonOf(item, place))]
+      }),
+    )
+  }
   if (typeof value === 'string') checkText(value, path)
   const plain = textOf(value, path)
   if (typeof value === 'boolean') return value

@@ -62,7 +62,7 @@ describe('a target', () => {
     }
   })
 
-  test.each([
+  test.each<[string, string | undefined, object]>([
     ['no target', undefined, {}],
     ['an option that nobody knows', 'target', { retries: 3 }],
     ['verifyHash, which says nothing here', 'target', { verifyHash: true }],
@@ -72,7 +72,7 @@ describe('a target', () => {
     const target = new Target('admin.hcp.test', { port: 9090, authorization })
     await using connection = new Connection(target)
     const source = what === 'target' ? target : what === 'connection' ? connection : undefined
-    expect(() => new MapiClient(source as Target, options as object)).toThrow(/MapiClient|format/)
+    expect(() => new MapiClient(source as Target, options)).toThrow(/MapiClient|format/)
   })
 })
 
@@ -223,7 +223,7 @@ describe('changing', () => {
     ['open', (client: MapiClient) => client.open('POST', path)],
   ])('%s is sent once, whatever happens', async (_, call) => {
     server.play(raw('', 'reset'))
-    await expect(call(mapi)).rejects.toSatisfy(HcpError.isInstance)
+    await expect(call(mapi)).rejects.toSatisfy((error) => HcpError.isInstance(error))
     expect(server.seen).toHaveLength(1)
     server.play(reply(503, { 'Retry-After': '0' }))
     await expect(call(mapi)).rejects.toBeInstanceOf(MapiUnavailableError)

@@ -1,4 +1,5 @@
 import { checkInteger, checkOptions, checkString } from '@hcp/connection/support'
+import { MapiDocumentError } from './errors.ts'
 import type { MapiCallOptions, MapiClient, ReadOptions } from './mapi-client.ts'
 import type { MapiPath } from './mapi-path.ts'
 import { nameList } from './schema.ts'
@@ -43,13 +44,16 @@ const known: ReadonlySet<string> = new Set([
   'filter',
 ])
 
+/** HCP has at most 10,000 namespaces. A list that brings more names than this is one without end. */
+const mostNames = 100_000
+
 /** Steps back in a list that loses names while it is read; then it is read on from where it is. */
 const mostStepsBack = 1000
 
 /**
  * Pages overlap by one name. If the first of a page is not one that we have had, names before it have gone, and some that came after have
- * moved up past us: we step back until we meet one that is known. Names that are known are not given again. A page that brings nothing new
- * is the end, also of a list that knows no pages and comes whole each time.
+ * moved up past us: we step back until we meet one that is known. Names that are known are not given again. The end is a page that is not
+ * full; or that a list which knows no pages came whole; or that so many pages brought nothing new as there can be.
  *
  * @see HCP Management API Reference, "Paging, sorting and filtering": there is no total, and no sign that more follows
  */
@@ -76,26 +80,31 @@ export function namesOf(client: MapiClient, path: MapiPath, list: NameList, opti
     const seen = new Set<string>()
     let offset = 0
     let stepsBack = 0
+    let barren = 0
     for (;;) {
       const overlap = offset > 0 ? 1 : 0
-      const asked = pageSize + overlap
+      const count = pageSize + overlap
       // oxlint-disable-next-line no-await-in-loop -- where a page begins depends on the one before
       const found = await client.read(path, schema, {
         ...call,
-        params: { ...params, offset: offset - overlap, count: asked },
+        params: { ...params, offset: offset - overlap, count },
       })
-      const fresh = [...new Set(found)].filter((name) => !seen.has(name))
-      for (const name of fresh) seen.add(name)
-      if (fresh.length > 0) yield fresh
-      const moved = overlap > 0 && fresh.length > 0 && found[0] === fresh[0]
-      // An empty page behind the end of a list that has become shorter tells as little.
-      const shrunk = overlap > 0 && found.length === 0
-      if ((moved || shrunk) && stepsBack < mostStepsBack) {
+      const [first] = found
+      if (overlap > 0 && (first === undefined || !seen.has(first)) && stepsBack < mostStepsBack) {
         stepsBack++
         offset = Math.max(0, offset - pageSize)
         continue
       }
-      if (found.length !== asked || fresh.length === 0) return
+      const fresh = [...new Set(found)].filter((name) => !seen.has(name))
+      for (const name of fresh) seen.add(name)
+      if (seen.size > mostNames) {
+        throw new MapiDocumentError(
+          `The list ${client.target.origin}${path} has more than ${mostNames} names, and no end.`,
+        )
+      }
+      if (fresh.length > 0) yield fresh
+      barren = fresh.length > 0 ? 0 : barren + 1
+      if (found.length !== count || barren > seen.size / pageSize + 1) return
       offset += pageSize
     }
   }

@@ -17,6 +17,8 @@ const parser: XMLParser = new XMLParser({
   captureMetaData: true,
   maxNestedTags: deepest,
   jPath: false,
+  // Names are keys of maps here; the parser refuses "__proto__" and "constructor" all the same.
+  onDangerousProperty: (name) => name,
   // The parser's own decoder leaves numeric and unknown references as they are, and takes those that a DOCTYPE declares.
   entityDecoder: {
     decode: decodeReferences,
