@@ -4,9 +4,10 @@ import {
   type FailoverStep,
   planFailover,
   type ReplicationClient,
+  viewLink,
 } from '@hcp/mapi-replication'
 import type { Systems } from './systems.ts'
-import { eventLine, linkLines, planLines, stepLine } from './words.ts'
+import { eventLine, linkLines, otherLine, planLines, stepLine } from './words.ts'
 
 /** What all commands need. */
 export interface Stage {
@@ -19,11 +20,16 @@ export interface Stage {
   readonly interval: number
 }
 
-/** Shows the links of the system. */
-export async function showLinks({ systems: { survivor }, print, signal }: Stage): Promise<void> {
+/** Shows the links of the system, and what the other one says of them. */
+export async function showLinks({ systems, print, signal }: Stage): Promise<void> {
+  const { survivor, failed } = systems
   const names = await survivor.links({ signal })
   print(`${survivor.system} has ${names.length === 1 ? 'one link' : `${names.length} links`}.`)
-  for (const name of names) for (const line of linkLines(await survivor.link(name, { signal }))) print(line)
+  for (const name of names) {
+    const view = await viewLink(survivor, failed, name, signal)
+    for (const line of linkLines(view.survivor.link)) print(line)
+    if (view.failed !== undefined) print(`  ${view.failed.system} says: ${otherLine(view.failed)}`)
+  }
 }
 
 /** Tells the changes of a link until the signal, or so many of them. */

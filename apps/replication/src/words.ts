@@ -4,6 +4,7 @@ import {
   type Link,
   type LinkEvent,
   linkState,
+  type OtherView,
 } from '@hcp/mapi-replication'
 
 /** A link in some lines. */
@@ -21,6 +22,10 @@ export function linkLines(link: Link): string[] {
         ]),
   ]
 }
+
+/** What the other system says of a link. */
+export const otherLine = ({ link, state, error }: OtherView): string =>
+  link === undefined ? `${state} (${error?.message ?? 'no reason'})` : `${link.status}: ${link.statusMessage}`
 
 /** What a watch tells, in a line. */
 export function eventLine(event: LinkEvent): string {

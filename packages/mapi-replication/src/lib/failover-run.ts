@@ -1,13 +1,12 @@
 import { checkDeadline, checkInterval, checkSignal, checkWhole, longestTime } from './arguments.ts'
-import { ReplicationPlanError, ReplicationTimeoutError } from './errors.ts'
+import { ReplicationPlanError } from './errors.ts'
 import { type FailoverPlan, type FailoverStep, type FailoverStepName, splitDanger } from './failover-plan.ts'
 import { type FailoverView, type OtherView, readOther, viewLink } from './failover-view.ts'
 import { isDone } from './guards.ts'
 import { linkState } from './link-state.ts'
 import type { Link } from './link.ts'
-import { pauseFor } from './poll.ts'
 import type { ReplicationClient } from './replication-client.ts'
-import type { WaitProgress } from './wait-for.ts'
+import { waitForLink, type WaitProgress } from './wait-for.ts'
 import { type LinkCondition, when } from './when.ts'
 
 export interface FailoverOptions {
@@ -169,48 +168,54 @@ class FailoverRun {
   }
 
   #until(step: FailoverStep, condition: LinkCondition): Promise<Link> {
-    const { survivor, signal, onProgress } = this.#options
-    const deadline = this.#deadlineOf(step)
+    const { survivor, onProgress } = this.#options
     return survivor.waitFor(this.#plan.link, condition, {
-      interval: this.#interval,
-      ...(deadline === undefined ? {} : { deadline }),
-      ...(signal && { signal }),
+      ...this.#limits(step),
       ...(onProgress && { onProgress: (progress) => onProgress({ ...progress, step }) }),
     })
   }
 
   /** Until the other system answers, or, once the link was restored there, knows it. */
-  async #untilOther(step: FailoverStep): Promise<Link> {
-    const { survivor, failed, signal, onProgress } = this.#options
+  #untilOther(step: FailoverStep): Promise<Link> {
+    const { survivor, failed, onProgress } = this.#options
     const { link: name } = this.#plan
-    const deadline = this.#deadlineOf(step)
-    const began = performance.now()
-    for (;;) {
-      const look = performance.now()
-      const other: OtherView | undefined = failed && (await readOther(failed, name, signal))
-      const link = await survivor.link(name, { ...(signal && { signal }) })
-      if (other === undefined) return link
-      const { state, error } = other
-      if (step.name === 'awaitOtherSystem' && state === 'missing') {
+    const isFirst = step.name === 'awaitOtherSystem'
+    let other: OtherView | undefined
+    const read = async (signal: AbortSignal | undefined): Promise<Link> => {
+      other = failed && (await readOther(failed, name, signal))
+      return survivor.link(name, signal && { signal })
+    }
+    const condition = (link: Link): boolean => {
+      if (isFirst && other?.state === 'missing') {
         const why = `${other.system} answers, but does not know the link "${name}": exchange certificates and plan again, to restore it`
         throw new ReplicationPlanError('state', name, why)
       }
-      const wanted = step.name === 'awaitOtherSystem' ? state !== 'unreachable' : other.link !== undefined
-      if (wanted && linkState(link) !== 'pending') return link
-      const elapsed = performance.now() - began
-      if (deadline !== undefined && elapsed >= deadline) {
-        const description = `answered for by ${other.system}`
-        throw new ReplicationTimeoutError(name, description, deadline, link, error)
-      }
-      onProgress?.({ step, link, state: linkState(link), error, elapsed })
-      await pauseFor(look + this.#interval - performance.now(), signal)
-      signal?.throwIfAborted()
+      const wanted = isFirst ? other?.state !== 'unreachable' : other?.link !== undefined
+      return wanted && linkState(link) !== 'pending'
     }
+    return waitForLink(
+      name,
+      read,
+      Object.assign(condition, { description: `known to ${step.system} again` }),
+      {
+        ...this.#limits(step),
+        ...(onProgress && {
+          onProgress: (progress) => onProgress({ ...progress, error: progress.error ?? other?.error, step }),
+        }),
+      },
+    )
   }
 
-  #deadlineOf({ name }: FailoverStep): number | undefined {
-    const { deadline } = this.#options
-    return typeof deadline === 'object' ? deadline[name] : deadline
+  #limits({
+    name,
+  }: FailoverStep): Pick<FailoverOptions, 'signal' | 'interval'> & { readonly deadline?: number } {
+    const { signal, deadline } = this.#options
+    const own = typeof deadline === 'object' ? deadline[name] : deadline
+    return {
+      interval: this.#interval,
+      ...(own === undefined ? {} : { deadline: own }),
+      ...(signal && { signal }),
+    }
   }
 }
 

@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { changesBetween } from './changes.ts'
 import { linkXml, MapiServer, type Reply } from './mapi-server.testing.ts'
