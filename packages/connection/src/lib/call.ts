@@ -76,6 +76,18 @@ export class Call {
     return part
   }
 
+  /** Another try begins. */
+  begin(): void {
+    this.tries++
+    if (this.whole !== undefined) this.whole.earlier = Math.max(this.whole.earlier, this.attempts)
+  }
+
+  /** Bytes of the request are about to go out. */
+  sends(): void {
+    this.sent = true
+    if (this.whole !== undefined) this.whole.sent = true
+  }
+
   /** Tries in all, this one included. */
   get attempts(): number {
     return this.earlier + this.tries
@@ -131,7 +143,9 @@ export class Call {
   }
 
   failed(address: string | undefined, code: string, message: string): void {
-    this.failures.push({ address, code, message, at: Math.round(this.elapsed), system: this.system })
+    const failure = { address, code, message, at: Math.round(this.elapsed), system: this.system }
+    this.failures.push(failure)
+    this.whole?.failures.push(failure)
   }
 
   /** Waits, unless the call is ended meanwhile: then rejects with the reason. */

@@ -117,7 +117,7 @@ export class Exchange implements NodeHandler {
     this.#address = client.dialled?.address
     if (client.requests++ === 0 && client.dialled !== undefined) this.#times = client.dialled.times
     this.started = true
-    this.#options.call.sent = true
+    this.#options.call.sends()
     this.#startedAt = performance.now()
   }
 

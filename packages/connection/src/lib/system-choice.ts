@@ -30,6 +30,8 @@ import type { Target } from './target.ts'
 const triesOfRead = 2
 /** The first request waits no longer than this to learn the replica's addresses (milliseconds); it does so to know them from the primary's. */
 const longestLook = 1_000
+/** A look that failed is not repeated sooner (milliseconds). */
+const lookAgain = 30_000
 /** A probe is given up after this long (milliseconds). */
 const longestProbe = 5_000
 
@@ -55,6 +57,7 @@ export class SystemChoice {
   #starting: Promise<void> | undefined
   /** The replica's addresses are being looked up, to know them when they turn up as the primary's. */
   #looking: Promise<void> | undefined
+  #lookedAt = Number.NEGATIVE_INFINITY
   #probe: AbortController | undefined
 
   constructor(target: Target, settings: ReplicaSettings, options: CheckedOptions, calls: Calls) {
@@ -86,7 +89,7 @@ export class SystemChoice {
     const read = isRead(call.method)
     if (this.#failover.probeDue) this.#look()
     // Management is each system's own.
-    const wanted = plan.path.startsWith('/mapi') ? 'primary' : options.system
+    const wanted = options.system ?? (plan.path.startsWith('/mapi') ? 'primary' : undefined)
     if (wanted === 'replica' && !this.#failover.permits(read)) throw this.#forbidden(plan, undefined)
     const standsIn = this.#failover.active && this.#failover.permits(read)
     const first = wanted ?? (standsIn ? 'replica' : 'primary')
@@ -98,27 +101,29 @@ export class SystemChoice {
   }
 
   async #afterOne(plan: Plan, one: Part, wanted: SystemName | undefined): Promise<HcpResponse> {
-    if (this.#stranger(one, wanted)) throw await this.#served(plan, one)
-    if (wanted === undefined && this.#moves(one)) {
-      const { call, outcome } = one
-      if (outcome instanceof HcpError) plan.call.failed(outcome.address, outcome.code, outcome.message)
+    const { call, outcome } = one
+    if (this.#forbids(one)) throw await this.#served(one)
+    // Who wants the primary gets the system that its name leads to.
+    const mayMove = wanted === undefined || (wanted === 'primary' && outcome instanceof HcpReplicaError)
+    if (mayMove && this.#moves(one)) {
+      if (outcome instanceof HcpError) call.failed(outcome.address, outcome.code, outcome.message)
       if (retryChannel.hasSubscribers) {
         const code = outcome instanceof HcpError ? outcome.code : `HTTP_${outcome.status}`
         retryChannel.publish({ ...eventOf(call, outcome.address), code, delay: 0 })
       }
       let two: Part
       try {
-        two = await this.#ask(plan, one.call.system === 'primary' ? 'replica' : 'primary', false)
+        two = await this.#ask(plan, call.system === 'primary' ? 'replica' : 'primary', false)
       } catch (error) {
         discard(one)
         throw error
       }
       return this.#better(plan, one, two)
     }
-    const { outcome } = one
     if (outcome instanceof HcpResponse) return accept(one, outcome)
-    const needed = one.call.system === 'primary' && wanted === undefined && this.#failover.active
-    if (needed && !one.call.sent && isElsewhere(outcome)) throw this.#forbidden(plan, outcome)
+    const needed = call.system === 'primary' && mayMove && this.#failover.active
+    if (needed && !call.sent && isElsewhere(outcome) && !this.#failover.permits(isRead(call.method)))
+      throw this.#forbidden(plan, outcome)
     throw outcome
   }
 
@@ -155,11 +160,6 @@ export class SystemChoice {
         outcome = Object.assign(notInitialised(client.target, error), call.facts(undefined, error))
       }
     }
-    whole.earlier = Math.max(whole.earlier, call.attempts)
-    if (whole.failures.length < call.failures.length) {
-      whole.failures.push(...call.failures.slice(whole.failures.length))
-    }
-    whole.sent ||= call.sent
     const answer = outcome instanceof HcpResponse ? outcome : undefined
     const stranger = call.system === 'primary' && this.#failover.isOther(answer?.servicedBy)
     if (stranger) this.#metStranger(answer as HcpResponse)
@@ -192,7 +192,9 @@ export class SystemChoice {
     }
     if (answer === undefined) {
       if (failure instanceof HcpReplicaError) this.#failover.moved('addresses')
-      else if (isSilence(failure)) this.#failover.failed('silent', began)
+      // Who waits for a free socket has learned nothing of the primary.
+      else if (isSilence(failure) && (call.sent || this.primary.sockets.size === 0))
+        this.#failover.failed('silent', began)
     } else if (answer.status === 503) this.#failover.failed('unavailable', began)
     else if (!isPassing(answer.status)) {
       this.#failover.strangers.delete(answer.address)
@@ -204,13 +206,14 @@ export class SystemChoice {
   #metStranger({ method, address, ok }: HcpResponse): void {
     if (!this.#settings.sharedAddresses) this.#failover.strangers.add(address)
     this.#failover.moved('servicedBy')
-    this.primary.leave(address)
+    // The socket of an answer that has just ended is idle a moment later.
+    setImmediate(() => this.primary.leave(address))
     if (!isRead(method) && ok) this.#failover.wrote()
   }
 
   /** Whether this answer must not be returned, because another system gave it and may not. */
-  #stranger({ stranger, call }: Part, wanted: SystemName | undefined): boolean {
-    return stranger && (wanted === 'primary' || !this.#failover.permits(isRead(call.method)))
+  #forbids({ stranger, call }: Part): boolean {
+    return stranger && !this.#failover.permits(isRead(call.method))
   }
 
   /** Whether the other system is to be asked after this. */
@@ -224,33 +227,30 @@ export class SystemChoice {
     if (!read) return false
     const { status } = outcome
     if (isPassing(status) || (stranger && status === 403)) return plan.retry.budget.take(5)
-    if (status !== 404 && status !== 410) return false
+    if (!isMissing(outcome)) return false
     // From a primary that is down nothing can be learned.
     if (call.system === 'replica') return !this.#failover.down
     return status === 410 || this.#failover.differing
   }
 
-  /** The better answer of two, the primary's or the first where neither is better. */
+  /**
+   * The better answer of two. That one system does not have an object is no better than that the other could not answer: what it
+   * has may not have been copied yet.
+   */
   async #better(plan: Plan, one: Part, two: Part): Promise<HcpResponse> {
-    if (this.#stranger(two, undefined)) {
+    if (this.#forbids(two)) {
       discard(one)
-      throw await this.#served(plan, two)
+      throw await this.#served(two)
     }
     const first = one.outcome
     const second = two.outcome
     if (second instanceof HcpResponse) {
-      const missing = second.status === 404 || second.status === 410
-      if (first instanceof HcpError || !(missing || isPassing(second.status))) {
-        if (!(first instanceof HcpError) && !isPassing(first.status)) this.#failover.differed()
+      if (first instanceof HcpError || !(isMissing(second) || isPassing(second.status))) {
+        if (first instanceof HcpResponse && isMissing(first)) this.#failover.differed()
         discard(one)
         return accept(two, second)
       }
-      // A system that knows nothing of an object says more than one that cannot answer.
-      if (missing && isPassing(first.status)) {
-        discard(one)
-        return accept(two, second)
-      }
-      if (missing) this.#failover.missedByBoth()
+      if (isMissing(second) && isMissing(first)) this.#failover.missedByBoth()
       discard(two)
       return accept(one, first)
     }
@@ -292,18 +292,18 @@ export class SystemChoice {
       const answer = this.#wins(first)
       if (answer !== undefined) {
         other.then(discard, () => undefined)
+        if (first.call === hedge.call) this.#times.add(call.elapsed)
         const loser = new HcpClosedError('The other system answered first')
         if (first.call === hedge.call) abortPrimary?.(loser)
         else hedge.call.abort(loser)
         const winner = first.call
         call.onAbort((reason) => winner.abort(reason))
-        plan.retry.budget.give(1)
         return accept(first, answer)
       }
       const second = await other
       call.onAbort((reason) => second.call.abort(reason))
       const [one, two] = first.call === hedge.call ? [second, first] : [first, second]
-      if (this.#stranger(one, undefined)) throw await this.#served(plan, one)
+      if (this.#forbids(one)) throw await this.#served(one)
       return await this.#better(plan, one, two)
     } catch (error) {
       asking.then(discard, () => undefined)
@@ -316,9 +316,8 @@ export class SystemChoice {
   #wins(part: Part): HcpResponse | undefined {
     const { outcome, call } = part
     if (!(outcome instanceof HcpResponse) || isPassing(outcome.status)) return undefined
-    if (this.#stranger(part, undefined)) return undefined
-    const missing = outcome.status === 404 || outcome.status === 410
-    return missing && (call.system === 'replica' || this.#failover.differing) ? undefined : outcome
+    if (this.#forbids(part)) return undefined
+    return isMissing(outcome) && (call.system === 'replica' || this.#failover.differing) ? undefined : outcome
   }
 
   /** Sees how the primary fares, beside the request that set this off. */
@@ -329,10 +328,9 @@ export class SystemChoice {
     failover.strangers.clear()
     this.#probe = abort
     const look = async (): Promise<boolean> => {
-      const { circle, port } = this.primary.target
-      // Without addresses the old ones are tried.
-      await circle.refresh({ signal: abort.signal }).catch(() => undefined)
-      const plan = this.primary.plan('HEAD', port === 9090 ? '/mapi' : '/rest', undefined, {
+      const { target } = this.primary
+      await lookUp(target)
+      const plan = this.primary.plan('HEAD', target.port === 9090 ? '/mapi' : '/rest', undefined, {
         signal: abort.signal,
         deadline: longestProbe,
         retry: false,
@@ -371,8 +369,10 @@ export class SystemChoice {
     return {
       ready: () => {
         if (!telling || target.addresses.length > 0) return undefined
+        if (performance.now() - this.#lookedAt < lookAgain) return undefined
         this.#looking ??= lookUp(target).finally(() => {
           this.#looking = undefined
+          this.#lookedAt = performance.now()
         })
         return this.#looking
       },
@@ -381,34 +381,28 @@ export class SystemChoice {
     }
   }
 
-  #forbidden(plan: Plan, cause: HcpError | undefined): HcpReplicaError {
-    const { call } = plan
+  #forbidden({ call }: Plan, cause: HcpError | undefined): HcpReplicaError {
     const { target, strategy } = this.#settings
     const why = cause === undefined ? '' : `${cause.message}. `
     return new HcpReplicaError(
-      `${why}The strategy (${namesOf(strategy)}) does not allow ${call.method} on the replica ${target.fqdn} ${
-        this.#failover.active ? 'at all' : 'while the primary is not failed over'
+      `${why}The strategy of the replica ${target.fqdn} (${namesOf(strategy)}) does not allow ${call.method} there${
+        this.#failover.active ? '' : ' now: the primary does not count as failed over'
       }`,
-      { ...call.facts(cause?.address, cause), sent: cause?.sent ?? false },
+      call.facts(cause?.address, cause),
     )
   }
 
   /** Another system has answered to the primary's name, and may not. */
-  async #served(plan: Plan, part: Part): Promise<HcpReplicaError> {
-    const { call } = plan
-    const { address, servicedBy, status } = part.outcome as HcpResponse
-    await (part.outcome as HcpResponse).dump()
-    const allowed = plan.options.system === 'primary' ? 'the primary itself was asked for' : 'the strategy'
-    const what = isRead(call.method)
-      ? 'Its answer was not used'
-      : `It answered ${status}: look there whether it was carried out`
+  async #served({ call, outcome }: Part): Promise<HcpReplicaError> {
+    const { address, servicedBy, status, url, method } = outcome as HcpResponse
+    await (outcome as HcpResponse).dump()
+    const names = namesOf(this.#settings.strategy)
+    const result = isRead(method)
+      ? 'Its answer is not used'
+      : `It answered ${status}: look there for what has become of it`
     return new HcpReplicaError(
-      `${part.call.method} ${part.call.url} was served by ${servicedBy}, to which the name leads after a DNS failover${
-        plan.options.system === 'primary'
-          ? `, but ${allowed}`
-          : `, and ${allowed} (${namesOf(this.#settings.strategy)}) does not allow that`
-      }. ${what}`,
-      part.call.facts(address),
+      `${method} ${url} was served by ${servicedBy}, to which the name leads now: a DNS failover. The strategy (${names}) does not allow that. ${result}`,
+      call.facts(address),
     )
   }
 
@@ -433,8 +427,12 @@ const isConnect = (outcome: unknown): boolean =>
   outcome instanceof HcpDnsError ||
   (outcome instanceof HcpTimeoutError && outcome.phase === 'connect')
 
+const isMissing = ({ status }: HcpResponse): boolean => status === 404 || status === 410
+
 const isSilence = (failure: unknown): boolean =>
   failure instanceof HcpSocketError ||
+  // What `AbortSignal.timeout` says.
+  (failure instanceof DOMException && failure.name === 'TimeoutError') ||
   (failure instanceof HcpTimeoutError && (failure.phase === 'headers' || failure.phase === 'deadline'))
 
 /** Whether another system might do better: it is no failure of the caller's, nor one that leaves something to be looked at. */

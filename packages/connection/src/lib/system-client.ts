@@ -108,7 +108,7 @@ export class SystemClient {
     const doubt = new Doubt(plan.headers)
     try {
       for (;;) {
-        call.tries++
+        call.begin()
         const starting = this.#start(plan, doubt.condition)
         const exchange = starting instanceof Promise ? await starting : starting
         let outcome: HcpResponse | HcpError
