@@ -12,6 +12,8 @@ import { LogService } from './logs/log-service.ts'
 import type { Change, Documents, Namespace } from './namespace.ts'
 import { OutgoingLine } from './replication/outgoing-line.ts'
 import type { WaitingRecord } from './replication/outgoing-line.ts'
+import type { ReplicationPair } from './replication/replication-pair.ts'
+import type { SideName } from './replication/side.ts'
 import type { ServiceReport } from './services.ts'
 import { runServices } from './services.ts'
 import type { Tenant } from './tenant.ts'
@@ -34,6 +36,8 @@ export interface SystemOptions {
 export interface Site {
   readonly tenant: Tenant
   readonly namespace: Namespace
+  /** The name is one of the other system, which this one has taken over from. */
+  readonly redirected?: true
 }
 
 const firstCompaction = 32 * 1024 * 1024
@@ -51,6 +55,8 @@ export class System implements SystemSurface {
   readonly blobs: BlobStore
   readonly now: () => number
   readonly logs: LogService
+  /** Its links to another system, and which of the two it is. */
+  replication: { readonly pair: ReplicationPair; readonly side: SideName } | undefined
   readonly #journal: Journal | undefined
   readonly #configuration: Configuration
   readonly #managers: Authenticator
@@ -180,10 +186,20 @@ export class System implements SystemSurface {
     const name = hostName(host)
     const site = name.endsWith(`.${this.domain}`)
       ? this.#siteOf(name.slice(0, -this.domain.length - 1))
-      : undefined
+      : this.#redirected(name)
     if (this.#hosts.size >= knownHosts) this.#hosts.clear()
     this.#hosts.set(host, site)
     return site
+  }
+
+  #redirected(name: string): Site | undefined {
+    const found = this.replication?.pair.redirected(this.replication.side, name)
+    return found && { ...found, redirected: true }
+  }
+
+  /** What names lead to has changed. */
+  forgetHosts(): void {
+    this.#hosts.clear()
   }
 
   #siteOf(name: string): Site | undefined {
