@@ -221,6 +221,11 @@ export class BlobStore implements AsyncDisposable {
     if (inFile) await rm(this.#pathOf(blob), { force: true }).catch(() => undefined)
   }
 
+  /** Whether it plays a full disk. */
+  get isFull(): boolean {
+    return this.#full
+  }
+
   /** From now on every write fails with `ENOSPC`, those under way too; or no more. */
   setFull(full: boolean): void {
     this.#full = full

@@ -135,10 +135,9 @@ export class OutgoingLine {
     return { sequence, safe: this.#unsafeUntil(touched) }
   }
 
-  /** Puts a path at the end: it has changed while it was carried over. */
+  /** Puts a path at the end. */
   postpone(waiting: Waiting): void {
-    if (!this.#waiting.delete(waiting.path)) return
-    this.#waiting.set(waiting.path, Object.assign(waiting, { at: performance.now() }))
+    if (this.#waiting.delete(waiting.path)) this.#waiting.set(waiting.path, waiting)
   }
 
   /** The other side has everything of a path up to this change. */
