@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { NativeAuthorization } from '@hcp/auth'
 import { Target, type TargetOptions } from '@hcp/connection'
-import { type Emulator, startEmulator } from '@hcp/emulator'
+import type { Emulator } from '@hcp/emulator'
 import { ReplicationClient } from '@hcp/mapi-replication'
 
 /** The two systems of a link. */
@@ -38,6 +38,8 @@ export async function realSystems(facts: RealSystems): Promise<Systems> {
 
 /** Two emulated ones: `hcp2.test` survives. */
 export async function emulatedSystems(): Promise<Systems> {
+  // Only where it is needed: it is larger than all the rest.
+  const { startEmulator } = await import('@hcp/emulator')
   const hcp = await startEmulator({ nodes: 2, replicaDomain: 'hcp2.test' })
   const authorization = new NativeAuthorization('sysadmin', 's01')
   const systems = systemsOf(['admin.hcp2.test', 'admin.hcp1.test'], (fqdn) => {

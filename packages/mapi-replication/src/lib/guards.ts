@@ -31,26 +31,35 @@ function objectionToType(action: LinkAction, type: string): Objection {
 
 const failedOverOrAfter: ReadonlySet<LinkState> = new Set(['failedOver', 'recovering', 'completingRecovery'])
 
-/** Of the state. HCP's own rules where its documents tell them; a state that nobody knows is HCP's to judge. */
+/** States that may stand in front of a recovery, since HCP says one thing at a time: what is behind them is HCP's to judge. */
+const hiding: ReadonlySet<LinkState> = new Set([
+  'suspended',
+  'storageFull',
+  'unhealthy',
+  'pending',
+  'unknown',
+])
+
+/** Of the state: HCP's own rules, as far as its documents tell them and the link shows what they need. */
 function objectionToState(action: LinkAction, { suspended }: Link, state: LinkState): Objection {
   const refuse = (why: string): Objection => ({ rule: 'state', why })
-  const not = (wanted: LinkState, why: string): Objection =>
-    state === wanted || state === 'unknown' ? undefined : refuse(why)
   switch (action) {
     case LinkAction.suspend:
-      return suspended ? refuse('it is suspended already') : undefined
+      return suspended && state !== 'storageFull' ? refuse('it is suspended already') : undefined
     case LinkAction.resume:
-      return suspended ? undefined : refuse('it is not suspended')
+      return suspended || state === 'storageFull' ? undefined : refuse('it is not suspended')
     case LinkAction.failOver:
       return failedOverOrAfter.has(state) ? refuse('it has failed over already') : undefined
     case LinkAction.failBack:
     case LinkAction.beginRecovery:
-      return not('failedOver', 'it has not failed over')
+      return state === 'failedOver' || state === 'unknown' ? undefined : refuse('it has not failed over')
     case LinkAction.completeRecovery:
-      return not('recovering', 'its recovery has not begun, or is being completed already')
-    // A link does not tell whether the other system still has it.
+      if (state === 'recovering' || hiding.has(state)) return undefined
+      return refuse('its recovery has not begun, or is being completed already')
     default:
-      return undefined
+      return !suspended && (state === 'replicating' || state === 'scheduledOff')
+        ? refuse('the other system has it, since it replicates')
+        : undefined
   }
 }
 

@@ -18,6 +18,11 @@ const failedOver = { status: 'WARNING', statusMessage: 'Failed over' }
 const recovering = { status: 'WARNING', statusMessage: 'Recovering data' }
 const completing = { status: 'WARNING', statusMessage: 'Completing recovery' }
 const suspended = { status: 'WARNING', statusMessage: 'Suspended by user', suspended: true }
+const storageFull = {
+  status: 'WARNING',
+  statusMessage: 'Local storage full, link suspended',
+  suspended: true,
+}
 const inbound = { type: 'INBOUND', statusMessage: 'Receiving data' }
 const outbound = { type: 'OUTBOUND', statusMessage: 'Sending data' }
 
@@ -53,6 +58,8 @@ describe('an action that does not fit is not sent', () => {
     ['failOver', outbound, 'side'],
     ['suspend', suspended, 'state'],
     ['resume', {}, 'state'],
+    ['restore', {}, 'state'],
+    ['completeRecovery', inbound, 'state'],
     ['failOver', failedOver, 'state'],
     ['failOver', { ...inbound, ...recovering }, 'state'],
     ['failBack', {}, 'state'],
@@ -105,7 +112,10 @@ describe('an action that does not fit is not sent', () => {
 describe('an action', () => {
   test.each<[LinkAction, LinkFacts, LinkFacts]>([
     ['suspend', {}, suspended],
+    ['suspend', storageFull, suspended],
     ['resume', suspended, {}],
+    ['resume', storageFull, {}],
+    ['completeRecovery', { ...inbound, ...suspended }, { ...inbound, ...suspended }],
     ['restore', failedOver, failedOver],
     ['failOver', {}, failedOver],
     ['failOver', { status: 'BAD', statusMessage: 'Broken link' }, failedOver],
@@ -218,12 +228,18 @@ describe('beginRecovery', () => {
     begun = false
     server.answer = knowing('beginRecover', 200)
     const since = server.changes.length
-    expect(await replication.beginRecovery('x')).toMatchObject({ sent: 'beginRecover' })
+    expect(await replication.beginRecovery('x', { patience: 500 })).toMatchObject({ sent: 'beginRecover' })
     expect(words(since)).toEqual(['beginRecovery=', 'beginRecover='])
   })
   test('that takes a moment to show is not sent twice', async () => {
     let looks = 0
     server.answer = ({ method }) => (method === 'GET' ? linkXml(++looks > 4 ? after : before) : {})
+    const since = server.changes.length
+    expect(await replication.beginRecovery('x')).toMatchObject({ sent: 'beginRecovery' })
+    expect(words(since)).toEqual(['beginRecovery='])
+  })
+  test('of a link that says something else from then on is done', async () => {
+    server.answer = link(before, { ...inbound, ...suspended })
     const since = server.changes.length
     expect(await replication.beginRecovery('x')).toMatchObject({ sent: 'beginRecovery' })
     expect(words(since)).toEqual(['beginRecovery='])
@@ -255,7 +271,12 @@ describe('onAction', () => {
     ['done', link({}, suspended), 'suspend', ['before', 'after done']],
     ['settled', link({}, suspended, () => ({ lost: true })), 'suspend', ['before', 'after settled']],
     ['refused', link({}, {}, () => ({ status: 400 })), 'suspend', ['before', 'after refused']],
-    ['uncertain', link({}, {}, () => ({ lost: true })), 'restore', ['before', 'after uncertain']],
+    [
+      'uncertain',
+      link(failedOver, failedOver, () => ({ lost: true })),
+      'restore',
+      ['before', 'after uncertain'],
+    ],
     ['not sent', link(suspended), 'suspend', []],
   ])('is told of an action that is %s', async (_what, answer, action, expected) => {
     const events = await told(answer, action)

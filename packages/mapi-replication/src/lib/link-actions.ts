@@ -26,6 +26,8 @@ export interface ActionPlace {
   readonly options: MapiCallOptions
   /** Reads the link. */
   readonly read: (deadline?: number) => Promise<Link>
+  /** How long the link may take to show what was done. Milliseconds. */
+  readonly patience: number
 }
 
 export interface Guarding {
@@ -34,8 +36,7 @@ export interface Guarding {
   readonly unchecked: boolean
 }
 
-/** How long the link may take to show what was accepted. Milliseconds. */
-const patience = 10_000
+/** From one look to the next, while the link is to show what was done. Milliseconds. */
 const interval = 250
 
 /** 400, 403 and 409: which of them HCP answers when an action does not fit is in no document. */
@@ -69,7 +70,7 @@ async function send(place: ActionPlace, action: LinkAction, word: string): Promi
     }
     if ((status !== undefined && status < 500) || !mayHaveBeenSent(error)) throw error
     options.signal?.throwIfAborted()
-    const found = await settle(place, action)
+    const found = await settle(place, (link) => isDone(action, link) !== false)
     if (found !== undefined && isDone(action, found) === true) return { ...result, settled: true }
     const what =
       found === undefined
@@ -85,14 +86,17 @@ async function send(place: ActionPlace, action: LinkAction, word: string): Promi
   }
 }
 
-/** Reads the link until it shows the action, or for a while. The last look, `undefined` if there was none. */
-async function settle({ read, options }: ActionPlace, action: LinkAction): Promise<Link | undefined> {
+/** Reads the link until it shows what is waited for, or for a while. The last look, `undefined` if there was none. */
+async function settle(
+  { read, options, patience }: ActionPlace,
+  isSettled: (link: Link) => boolean,
+): Promise<Link | undefined> {
   const end = performance.now() + patience
   let found: Link | undefined
   for (let left = patience; left > 0; left = end - performance.now()) {
     try {
       found = await read(Math.max(1, Math.ceil(left)))
-      if (isDone(action, found) !== false) return found
+      if (isSettled(found)) return found
     } catch (error) {
       options.signal?.throwIfAborted()
       if (error instanceof MapiNotFoundError) return undefined
@@ -118,14 +122,17 @@ async function beginRecovery(place: ActionPlace): Promise<ActionResult> {
     if (!(error instanceof ReplicationRefusedError) || error.status !== 400) throw error
     refused = error
   }
-  const found = refused === undefined ? await settle(place, action) : await place.read()
-  if (found !== undefined && isDone(action, found) === true) {
-    return first ?? { link: place.name, action, sent: 'beginRecovery', settled: true }
+  // Accepted by HCP and not failed over any more: whatever it says now, perhaps that it is suspended, the word was known.
+  const hasBegun = (link: Link): boolean => linkState(link) !== 'failedOver'
+  const found = refused === undefined ? await settle(place, hasBegun) : await place.read()
+  if (found !== undefined && hasBegun(found)) {
+    if (first !== undefined) return first
+    if (isDone(action, found) === true) {
+      return { link: place.name, action, sent: 'beginRecovery', settled: true }
+    }
   }
-  if (found === undefined || linkState(found) !== 'failedOver') {
-    if (refused !== undefined) throw refused
-    throw unseen(place, found)
-  }
+  if (refused !== undefined && (found === undefined || hasBegun(found))) throw refused
+  if (found === undefined) throw unseen(place, found)
   let second: ActionResult
   try {
     second = await send(place, action, 'beginRecover')
@@ -135,12 +142,12 @@ async function beginRecovery(place: ActionPlace): Promise<ActionResult> {
     if (refused !== undefined) throw refused
     // It may have begun meanwhile.
     const now = await place.read()
-    if (first !== undefined && isDone(action, now) === true) return first
+    if (first !== undefined && hasBegun(now)) return first
     throw error
   }
   if (second.settled) return second
-  const now = await settle(place, action)
-  if (now !== undefined && isDone(action, now) === true) return second
+  const now = await settle(place, hasBegun)
+  if (now !== undefined && hasBegun(now)) return second
   throw unseen(place, now)
 }
 

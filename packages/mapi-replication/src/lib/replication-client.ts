@@ -8,7 +8,7 @@ import {
   nameList,
 } from '@hcp/mapi'
 import { logged, type OnAction } from './action-log.ts'
-import { checkLinkName, checkText } from './arguments.ts'
+import { checkLinkName, checkText, checkWhole, longestTime } from './arguments.ts'
 import { certificatesSchema, type ReplicationCertificate } from './certificates.ts'
 import { checkAction, checkLinkType, LinkAction, type LinkType } from './constants.ts'
 import {
@@ -52,6 +52,11 @@ export interface CallOptions {
 export interface ActionOptions extends CallOptions {
   /** Send it without a look at the link before, and without the rules that come from its state. Default false. */
   readonly unchecked?: boolean
+  /**
+   * How long the link may take to show what was done, where that has to be seen: after a lost answer, and after `beginRecovery`.
+   * Milliseconds, default 10,000.
+   */
+  readonly patience?: number
 }
 
 const kinds: ReadonlySet<unknown> = new Set<ContentKind>([
@@ -212,7 +217,10 @@ export class ReplicationClient implements AsyncDisposable {
    *
    * @throws {ReplicationGuardError} unless it is suspended.
    */
-  async deleteLink(name: string, { unchecked = false, ...options }: ActionOptions = {}): Promise<void> {
+  async deleteLink(
+    name: string,
+    { unchecked = false, ...options }: Omit<ActionOptions, 'patience'> = {},
+  ): Promise<void> {
     const path = linkPath(name)
     if (!unchecked) {
       const link = await this.link(name, options)
@@ -437,15 +445,16 @@ export class ReplicationClient implements AsyncDisposable {
     name: string,
     action: LinkAction,
     expected: LinkType | undefined,
-    { unchecked = false, ...options }: ActionOptions = {},
+    { unchecked = false, patience = 10_000, ...options }: ActionOptions = {},
   ): Promise<ActionResult> {
+    checkWhole('patience (milliseconds)', patience, 1, longestTime)
     const path = linkPath(name)
     const { mapi, system } = this
     const { signal } = options
     const call: MapiCallOptions = { ...options, roles: changers }
     const read = (deadline?: number): Promise<Link> =>
       this.link(name, { ...(deadline === undefined ? options : { deadline, ...(signal && { signal }) }) })
-    const place = { mapi, system, path, name, options: call, read }
+    const place = { mapi, system, path, name, options: call, read, patience }
     return actOn(place, action, { expected, unchecked }, (run) => this.#log(action, name, undefined, run))
   }
 
