@@ -183,7 +183,7 @@ describe('an action whose answer is lost', () => {
     async () => {
       server.answer = link({}, {}, () => ({ lost: true }))
       const since = server.changes.length
-      await expect(replication.suspend('x')).rejects.toMatchObject({
+      await expect(replication.suspend('x', { patience: 500 })).rejects.toMatchObject({
         code: 'REPLICATION_UNCERTAIN',
         found: { suspended: false },
       })
@@ -224,7 +224,7 @@ describe('beginRecovery', () => {
     })
     expect(words(since)).toEqual(['beginRecovery=', 'beginRecover='])
   })
-  test('is sent as beginRecover to releases that ignore the other word', { timeout: 20_000 }, async () => {
+  test('is sent as beginRecover to releases that ignore the other word', async () => {
     begun = false
     server.answer = knowing('beginRecover', 200)
     const since = server.changes.length
