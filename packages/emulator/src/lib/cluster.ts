@@ -18,6 +18,8 @@ export interface ClusterOptions {
   readonly log: RequestLog
   readonly idleTime: number
   readonly authority: CertificateAuthority
+  /** A linked system whose names the certificates hold for too. */
+  readonly linked: System | undefined
 }
 
 /** The nodes of one system. */
@@ -25,10 +27,12 @@ export class Cluster {
   readonly system: System
   readonly nodes: readonly ClusterNode[]
   readonly #options: ClusterOptions
+  #tls: { readonly mode: TlsMode; readonly authority: CertificateAuthority }
 
   private constructor(options: ClusterOptions, identity: Identity) {
     const { name, system, addresses, faults, log, idleTime } = options
     this.#options = options
+    this.#tls = { mode: 'ok', authority: options.authority }
     this.system = system
     const requests = new RequestServer(system, faults, log)
     this.nodes = addresses.map((address, index) => {
@@ -46,12 +50,31 @@ export class Cluster {
     system.logs.serveFrom({ log, cluster: name, nodes: numbered })
   }
 
-  /** Starts the nodes, all on the same ports where they have different addresses. */
-  static async start(options: ClusterOptions): Promise<Cluster> {
-    const identity = await makeIdentity(options, 'ok', options.authority)
-    const cluster = new Cluster(options, identity)
-    await cluster.#listen()
-    return cluster
+  /** Makes the nodes, which do not listen yet. */
+  static async make(options: ClusterOptions): Promise<Cluster> {
+    return new Cluster(options, await makeIdentity(options, 'ok', options.authority))
+  }
+
+  /**
+   * Starts all nodes of some clusters on the same ports, where they have different addresses. Any free port means one that
+   * is free on all of them: what the first node gets is tried on the others.
+   */
+  static async listen(clusters: readonly Cluster[]): Promise<void> {
+    const [first, ...others] = clusters.flatMap(({ nodes }) => nodes)
+    const { ports } = clusters[0]!.#options
+    const shared = others.every((node) => node.address !== first!.address)
+    const fixed = doorNames.every((door) => ports[door] !== 0)
+    for (let attempt = 1; ; attempt++) {
+      try {
+        await first!.start(ports)
+        for (const node of others) await node.start(shared ? first!.ports : { http: 0, https: 0, mapi: 0 })
+        return
+      } catch (error) {
+        for (const cluster of clusters) cluster.stopAll()
+        const taken = (error as NodeJS.ErrnoException).code === 'EADDRINUSE'
+        if (!taken || fixed || attempt === 20) throw error
+      }
+    }
   }
 
   get ports(): Readonly<Record<DoorName, number>> {
@@ -84,44 +107,25 @@ export class Cluster {
   }
 
   async setTls(mode: TlsMode, otherAuthority: CertificateAuthority): Promise<void> {
-    const authority = mode === 'other-ca' ? otherAuthority : this.#options.authority
-    const identity = await makeIdentity(this.#options, mode, authority)
-    for (const node of this.nodes) node.setIdentity(identity)
+    this.#tls = { mode, authority: mode === 'other-ca' ? otherAuthority : this.#options.authority }
+    await this.renewIdentity()
   }
 
-  /** Any free port means one that is free on all addresses: what one node gets is tried on the others. */
-  async #listen(): Promise<void> {
-    const [first, ...others] = this.nodes
-    const shared = others.every((node) => node.address !== first!.address)
-    const fixed = doorNames.every((door) => this.#options.ports[door] !== 0)
-    for (let attempt = 1; ; attempt++) {
-      try {
-        await first!.start(this.#options.ports)
-        for (const node of others) await node.start(shared ? first!.ports : { http: 0, https: 0, mapi: 0 })
-        return
-      } catch (error) {
-        this.stopAll()
-        const taken = (error as NodeJS.ErrnoException).code === 'EADDRINUSE'
-        if (!taken || fixed || attempt === 20) throw error
-      }
-    }
+  /** Makes a certificate for the names that there are now. */
+  async renewIdentity(): Promise<void> {
+    const { mode, authority } = this.#tls
+    const identity = await makeIdentity(this.#options, mode, authority)
+    for (const node of this.nodes) node.setIdentity(identity)
   }
 }
 
 async function makeIdentity(
-  { system }: ClusterOptions,
+  { system, linked }: ClusterOptions,
   mode: TlsMode,
   authority: CertificateAuthority,
 ): Promise<Identity> {
-  const { domain, tenants } = system
-  const names =
-    mode === 'wrong-name'
-      ? ['wrong-name.invalid']
-      : [
-          `*.${domain}`,
-          domain,
-          ...[...tenants.values()].map((tenant) => `*.${tenant.name.toLowerCase()}.${domain}`),
-        ]
+  const common = linked !== undefined && system.choices.synchronizedCertificates ? [linked] : []
+  const names = mode === 'wrong-name' ? ['wrong-name.invalid'] : [system, ...common].flatMap(namesOf)
   const day = 86_400_000
   const request: CertificateRequest =
     mode === 'expired'
@@ -129,4 +133,9 @@ async function makeIdentity(
       : { names }
   const { certificate, key } = await authority.issue(request)
   return { cert: certificate, key }
+}
+
+function namesOf({ domain, tenants }: System): string[] {
+  const ofTenants = [...tenants.values()].map((tenant) => `*.${tenant.name.toLowerCase()}.${domain}`)
+  return [`*.${domain}`, domain, ...ofTenants]
 }

@@ -5,6 +5,7 @@ import type { HashScheme } from './blob-store.ts'
 import type { Choices } from './choices.ts'
 import { permissionNames } from './namespace.ts'
 import type { Permission } from './namespace.ts'
+import type { LinkType } from './replication/link.ts'
 
 /** A role of a tenant's account. */
 export type TenantRole = 'MONITOR' | 'ADMINISTRATOR' | 'SECURITY' | 'COMPLIANCE'
@@ -18,6 +19,15 @@ export interface EmulatorConfig {
   readonly systemUsers?: readonly SystemUserConfig[]
   readonly release?: string
   readonly choices?: Partial<Choices>
+  readonly links?: readonly LinkConfig[]
+}
+
+/** A replication link that is there from the start, where there is a second system. */
+export interface LinkConfig {
+  readonly name: string
+  readonly type?: LinkType
+  readonly tenants?: readonly string[]
+  readonly description?: string
 }
 
 export interface TenantConfig {
@@ -78,7 +88,9 @@ export interface RetentionClassConfig {
 }
 
 /** A configuration that has been checked, with every default in its place. */
-export interface CheckedConfig extends Required<EmulatorConfig> {
+export interface CheckedConfig extends Required<Omit<EmulatorConfig, 'links'>> {
+  /** Without it there is one with all tenants. */
+  readonly links?: readonly LinkConfig[]
   readonly tenants: readonly CheckedTenant[]
   readonly systemUsers: readonly Required<SystemUserConfig>[]
   readonly choices: Choices
@@ -204,6 +216,7 @@ function isObject(value: unknown): value is Record<string, unknown> {
 }
 
 function checkNames(config: CheckedConfig): void {
+  checkLinks(config)
   unique(config.systemUsers, 'systemUsers', 'user')
   unique(config.tenants, 'tenants', 'name')
   for (const [index, { name, namespaces, users }] of config.tenants.entries()) {
@@ -226,6 +239,21 @@ function checkNames(config: CheckedConfig): void {
         if (namespaces.some((namespace) => sameName(namespace.name, key))) continue
         throw new TypeError(`${path}.users[${number}].permissions: the tenant has no namespace "${key}"`)
       }
+    }
+  }
+}
+
+/** A tenant is on one link at most. */
+function checkLinks({ links = [], tenants }: CheckedConfig): void {
+  unique(links, 'links', 'name')
+  const taken = new Set<string>()
+  for (const [index, { tenants: members = tenants.map(({ name }) => name) }] of links.entries()) {
+    for (const name of members) {
+      if (!tenants.some((tenant) => sameName(tenant.name, name)))
+        throw new TypeError(`links[${index}].tenants: there is no tenant "${name}"`)
+      if (taken.has(name.toLowerCase()))
+        throw new TypeError(`links[${index}].tenants: "${name}" is on another link`)
+      taken.add(name.toLowerCase())
     }
   }
 }

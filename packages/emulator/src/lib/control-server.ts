@@ -5,6 +5,8 @@ import type { AddressInfo } from 'node:net'
 import type { DnsBehaviour } from './dns-server.ts'
 import type { Fault } from './faults.ts'
 import type { LogSeed } from './logs/invented-history.ts'
+import type { LinkFault } from './replication/link-faults.ts'
+import type { ReplicationBehaviour } from './replication/replication-pair.ts'
 import type { RequestRecord } from './request-log.ts'
 import type { Seed } from './seed.ts'
 import type { SymlinkSeed } from './symlinks.ts'
@@ -14,12 +16,6 @@ export type ClusterName = 'primary' | 'replica'
 /** Which certificate the nodes show. */
 export interface TlsBehaviour {
   readonly mode: 'ok' | 'expired' | 'wrong-name' | 'other-ca'
-}
-
-export interface ReplicationBehaviour {
-  /** Milliseconds that the other system is behind. */
-  readonly lagMs?: number
-  readonly paused?: boolean
 }
 
 /** How many preparations of logs are to fail. */
@@ -57,6 +53,10 @@ export interface ControlSurface {
   addSymlink(symlink: SymlinkSeed & { readonly cluster?: ClusterName }): void | Promise<void>
   /** Only where there is a second system. */
   setReplication?(behaviour: ReplicationBehaviour): void | Promise<void>
+  addLinkFault?(fault: LinkFault): { readonly id: number }
+  /** Whether there was such a fault. */
+  removeLinkFault?(id: number): boolean | Promise<boolean>
+  clearLinkFaults?(): void | Promise<void>
   /** Requests served, with a `sequence` above `since`. */
   requests(since: number): readonly RequestRecord[]
 }
@@ -286,9 +286,35 @@ function routesOf(surface: ControlSurface): readonly Route[] {
       path: /^\/replication$/,
       methods: {
         async PUT(_match, request) {
-          const behaviour = await readFields<ReplicationBehaviour>(request, ['lagMs', 'paused'])
-          if (surface.setReplication === undefined) throw new Failure(404, 'there is no second system')
+          const known = ['lagMs', 'paused', 'recoveryMs'] as const
+          const behaviour = await readFields<ReplicationBehaviour>(request, known)
+          if (surface.setReplication === undefined) throw unlinked()
           await surface.setReplication(behaviour)
+          return done
+        },
+      },
+    },
+    {
+      path: /^\/replication\/faults$/,
+      methods: {
+        async POST(_match, request) {
+          const fault = (await readObject(request)) as unknown as LinkFault
+          if (surface.addLinkFault === undefined) throw unlinked()
+          return { status: 201, body: { id: surface.addLinkFault(fault).id } }
+        },
+        async DELETE() {
+          if (surface.clearLinkFaults === undefined) throw unlinked()
+          await surface.clearLinkFaults()
+          return done
+        },
+      },
+    },
+    {
+      path: /^\/replication\/faults\/(\d{1,15})$/,
+      methods: {
+        async DELETE([id]) {
+          if (!(await surface.removeLinkFault?.(Number(id))))
+            throw new Failure(404, `there is no fault ${id}`)
           return done
         },
       },
@@ -304,6 +330,10 @@ function routesOf(surface: ControlSurface): readonly Route[] {
       },
     },
   ]
+}
+
+function unlinked(): Failure {
+  return new Failure(404, 'there is no second system')
 }
 
 async function answer(

@@ -70,6 +70,7 @@ async function* listing(
     ` namespaceName="${name}" utf8NamespaceName="${name}"` +
     ` changeTimeMilliseconds="${change}.00" changeTimeString="${zonedTime(change)}">\n`
   const { children } = directory
+  const { line } = namespace
   // What comes or goes while this is on its way is in it or not; nothing is in it twice.
   for (let names = children.above(''); names.length > 0; names = children.above(names.at(-1)!)) {
     // Where nothing is to be said of many, others get their turn.
@@ -83,7 +84,10 @@ async function* listing(
         for (const each of changes) due.commit(namespace, each).catch(() => undefined)
         if (changes.length > 0) entry = children.get(key)
       }
-      if (entry !== undefined) text += listingEntry(key, entry, deleted, recent)
+      if (entry !== undefined) {
+        const replicated = line?.has(path === '' ? key : `${path}/${key}`) === false
+        text += listingEntry(key, entry, deleted, recent, replicated)
+      }
       if (text.length < 65_536) continue
       yield Buffer.from(text)
       text = ''
@@ -92,10 +96,16 @@ async function* listing(
   yield Buffer.from(`${text}</directory>\n`)
 }
 
-function listingEntry(name: string, entry: Entry, showDeleted: boolean, recent: boolean): string {
+function listingEntry(
+  name: string,
+  entry: Entry,
+  showDeleted: boolean,
+  recent: boolean,
+  replicated: boolean,
+): string {
   if (entry.kind === 'object') {
     const version = entry.versions.at(-1)!
-    return version.marker && !showDeleted ? '' : objectEntry(name, version)
+    return version.marker && !showDeleted ? '' : objectEntry(name, version, replicated)
   }
   if (entry.kind === 'symlink') {
     const [target, text] = [encodeBytes(entry.target), plain(entry.target)]

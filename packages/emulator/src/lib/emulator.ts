@@ -19,6 +19,13 @@ import { FaultTable } from './faults.ts'
 import type { LogSeed } from './logs/invented-history.ts'
 import { makeFolder } from './make-folder.ts'
 import type { ClusterNode } from './node.ts'
+import type { LinkFault } from './replication/link-faults.ts'
+import type { ReplicationBehaviour } from './replication/replication-pair.ts'
+import { ReplicationPair } from './replication/replication-pair.ts'
+import type { ReplicationStatus } from './replication/replication-status.ts'
+import { replicationStatus } from './replication/replication-status.ts'
+import type { SideName } from './replication/side.ts'
+import { sideNames } from './replication/side.ts'
 import type { RequestRecord } from './request-log.ts'
 import { RequestLog } from './request-log.ts'
 import type { Seed } from './seed.ts'
@@ -93,6 +100,8 @@ export interface SystemSummary {
 export interface ReadyLine extends SystemSummary {
   readonly ready: true
   readonly replica: SystemSummary | null
+  /** Name of the first replication link. */
+  readonly link?: string
 }
 
 /** How things stand, as the control port's `GET /` says it. */
@@ -104,6 +113,8 @@ export interface EmulatorState extends ReadyLine {
   readonly dnsBehaviour: DnsBehaviour
   readonly tls: TlsMode
   readonly diskFull: boolean
+  /** Nothing without a second system. */
+  readonly replication: ReplicationStatus | null
 }
 
 const optionNames = new Set([
@@ -177,6 +188,7 @@ async function assemble(settings: Settings, parts: Parts): Promise<Emulator> {
   })
   const addresses = await nodeAddresses(address, replicaDomain === undefined ? nodes : 2 * nodes)
   const domains = replicaDomain === undefined ? [domain] : [domain, replicaDomain]
+  const systems: System[] = []
   for (const [index, each] of domains.entries()) {
     const cluster = index === 0 ? 'primary' : 'replica'
     const system = await System.open({
@@ -189,9 +201,12 @@ async function assemble(settings: Settings, parts: Parts): Promise<Emulator> {
       now: settings.now,
     })
     parts.closers.push(() => system.close())
+    systems.push(system)
+  }
+  for (const [index, system] of systems.entries()) {
     parts.clusters.push(
-      await Cluster.start({
-        name: cluster,
+      await Cluster.make({
+        name: index === 0 ? 'primary' : 'replica',
         system,
         addresses: addresses.slice(index * nodes, (index + 1) * nodes),
         ports: { http: settings.httpPort, https: settings.httpsPort, mapi: settings.mapiPort },
@@ -199,17 +214,53 @@ async function assemble(settings: Settings, parts: Parts): Promise<Emulator> {
         log,
         idleTime: settings.idleTime,
         authority,
+        linked: systems[1 - index],
       }),
     )
   }
+  const pair = await linkSystems(settings, systems, parts.clusters, authority, directory)
+  parts.closers.push(() => pair.close())
+  for (const system of systems) {
+    system.listeners.add(async ({ set }) => {
+      // A tenant has names of its own, which certificates have to hold for.
+      if (set === 'tenant') for (const cluster of parts.clusters) await cluster.renewIdentity()
+    })
+  }
+  await Cluster.listen(parts.clusters)
+  await pair.update()
   const dns = await startDnsServer({
     address,
     port: settings.dnsPort,
     zones: () =>
-      parts.clusters.map((cluster) => ({ domain: cluster.system.domain, addresses: cluster.live })),
+      parts.clusters.map(({ system }, index) => ({
+        domain: system.domain,
+        addresses: pair.addressesOf(sideNames[index]!),
+      })),
   })
   parts.closers.push(() => dns.close())
-  return Emulator.make({ settings, parts, authority, caFile, dns, faults, log })
+  return Emulator.make({ settings, parts, authority, caFile, dns, faults, log, pair })
+}
+
+function linkSystems(
+  { data, config }: Settings,
+  [primary, replica]: readonly System[],
+  clusters: readonly Cluster[],
+  authority: CertificateAuthority,
+  directory: string,
+): Promise<ReplicationPair> {
+  const clusterOf = (side: SideName): Cluster => clusters[side === 'primary' ? 0 : 1]!
+  const first = ({ domain }: System): string => domain.split('.', 1)[0]!
+  const usual = replica === undefined ? [] : [{ name: `${first(primary!)}-${first(replica)}` }]
+  return ReplicationPair.open({
+    primary: primary!,
+    replica,
+    directory: data === undefined ? undefined : directory,
+    links: config.links ?? usual,
+    nodes: (side) => clusterOf(side).nodes.map(({ address }) => address),
+    live: (side) => clusterOf(side)?.live ?? [],
+    certificate: async (side) =>
+      (await authority.issue({ names: [`replication.${clusterOf(side).system.domain}`] })).certificate,
+  })
 }
 
 interface Making {
@@ -220,6 +271,7 @@ interface Making {
   readonly dns: DnsServer
   readonly faults: FaultTable
   readonly log: RequestLog
+  readonly pair: ReplicationPair
 }
 
 /** A running emulator. Made by {@link startEmulator}. */
@@ -234,19 +286,23 @@ export class Emulator implements AsyncDisposable {
   readonly ca: string
   readonly caFile: string
   readonly tenants: readonly TenantSummary[]
+  /** Name of the first replication link at the start, if there is one. */
+  readonly link: string | undefined
   /** The line that the command prints when it is ready. */
   readonly ready: ReadyLine
   readonly #parts: Parts
   readonly #dns: DnsServer
   readonly #faults: FaultTable
   readonly #log: RequestLog
+  readonly #pair: ReplicationPair
   #dnsBehaviour: DnsBehaviour = { mode: 'ok' }
   #tls: TlsMode = 'ok'
   #diskFull = false
   #closing: Promise<void> | undefined
 
   private constructor(making: Making, control: number) {
-    const { settings, parts, authority, caFile, dns, faults, log } = making
+    const { settings, parts, authority, caFile, dns, faults, log, pair } = making
+    this.#pair = pair
     this.#parts = parts
     this.#dns = dns
     this.#faults = faults
@@ -272,7 +328,13 @@ export class Emulator implements AsyncDisposable {
         ...(shared ? { nodePorts: cluster.nodes.map((node) => ({ ...node.ports })) } : {}),
       }
     })
-    this.ready = { ready: true, ...primary!, replica: replica ?? null }
+    this.link = pair.links[0]?.state.name
+    this.ready = {
+      ready: true,
+      ...primary!,
+      replica: replica ?? null,
+      ...(this.link === undefined ? {} : { link: this.link }),
+    }
     this.domain = this.ready.domain
     this.nodes = this.ready.nodes
     this.ports = this.ready.ports
@@ -302,6 +364,14 @@ export class Emulator implements AsyncDisposable {
       seed: (seed) => emulator.seed(seed),
       addSymlink: (symlink) => emulator.addSymlink(symlink),
       runServices: () => emulator.runServices(),
+      ...(settings.replicaDomain === undefined
+        ? {}
+        : {
+            setReplication: (behaviour: ReplicationBehaviour) => emulator.setReplication(behaviour),
+            addLinkFault: (fault: LinkFault) => emulator.addLinkFault(fault),
+            removeLinkFault: (id: number) => emulator.removeLinkFault(id),
+            clearLinkFaults: () => emulator.clearLinkFaults(),
+          }),
       seedLogs: (seed) => emulator.seedLogs(seed),
       failLogs: (failures) => emulator.failLogs(failures),
       requests: (since) => emulator.requests(since),
@@ -326,24 +396,29 @@ export class Emulator implements AsyncDisposable {
       dnsBehaviour: this.#dnsBehaviour,
       tls: this.#tls,
       diskFull: this.#diskFull,
+      replication: this.#pair.isLinked ? replicationStatus(this.#pair) : null,
     }
   }
 
   /** Closes a node's listeners and cuts its connections; the name server names it no more. */
   async stopNode(node: number, cluster: 'primary' | 'replica' = 'primary'): Promise<void> {
     this.#node(node, cluster).stop()
+    await this.#pair.update()
   }
 
   async startNode(node: number, cluster: 'primary' | 'replica' = 'primary'): Promise<void> {
     await this.#cluster(cluster).startNode(this.#node(node, cluster))
+    await this.#pair.update()
   }
 
   async stopCluster(cluster: 'primary' | 'replica' = 'primary'): Promise<void> {
     this.#cluster(cluster).stopAll()
+    await this.#pair.update()
   }
 
   async startCluster(cluster: 'primary' | 'replica' = 'primary'): Promise<void> {
     await this.#cluster(cluster).startAll()
+    await this.#pair.update()
   }
 
   /** Lets something go wrong from now on. A listener that is to refuse is closed when this returns. */
@@ -389,6 +464,47 @@ export class Emulator implements AsyncDisposable {
     if (typeof full !== 'boolean') throw new TypeError('full must be true or false')
     for (const cluster of this.#parts.clusters) cluster.system.blobs.setFull(full)
     this.#diskFull = full
+    if (!full) this.#pair.storageFreed()
+  }
+
+  /**
+   * Changes how replication goes on: `lagMs` from a change until it is carried over (default 20), `paused` to let nothing move
+   * although nobody says so, `recoveryMs` that completing a recovery takes at least by the clock `now` (default 0).
+   *
+   * @throws {TypeError} for a value of a wrong type, {RangeError} for one out of range or without a second system.
+   */
+  setReplication(behaviour: ReplicationBehaviour): void {
+    this.#linked().setBehaviour(behaviour)
+  }
+
+  /**
+   * Resolves when nothing waits on links that carry something: those that are suspended, failed over, paused or interrupted do
+   * not count, nor does what clients change meanwhile on others.
+   */
+  replicated(): Promise<void> {
+    return this.#linked().replicated()
+  }
+
+  /** Lets something go wrong between the two systems, while both serve their clients. */
+  addLinkFault(fault: LinkFault): { id: number } {
+    const pair = this.#linked()
+    const id = pair.faults.add(fault)
+    void pair.update()
+    return { id }
+  }
+
+  /** @returns Whether there was such a fault. */
+  removeLinkFault(id: number): boolean {
+    const pair = this.#linked()
+    const removed = pair.faults.remove(id)
+    void pair.update()
+    return removed
+  }
+
+  clearLinkFaults(): void {
+    const pair = this.#linked()
+    pair.faults.clear()
+    void pair.update()
   }
 
   /**
@@ -416,6 +532,7 @@ export class Emulator implements AsyncDisposable {
    */
   async runServices(): Promise<ServiceReport> {
     let [disposed, pruned] = [0, 0]
+    this.#pair.settle()
     for (const { system } of this.#parts.clusters) {
       const report = await system.runServices()
       disposed += report.disposed
@@ -456,6 +573,12 @@ export class Emulator implements AsyncDisposable {
   /** Listeners are open again when this resolves. */
   async #settle(): Promise<void> {
     for (const cluster of this.#parts.clusters) await cluster.applyFaults()
+  }
+
+  #linked(): ReplicationPair {
+    if (!this.#pair.isLinked)
+      throw new RangeError('there is no second system: give replicaDomain at the start')
+    return this.#pair
   }
 
   #cluster(name: 'primary' | 'replica'): Cluster {

@@ -8,17 +8,18 @@ import { escaped, plain } from './xml-text.ts'
 type Attributes = readonly (readonly [name: string, value: string | number | boolean])[]
 
 /** Objects that were made together have all but their names in common. */
-let last: { readonly version: Version; readonly text: string } | undefined
+let last: { readonly version: Version; readonly replicated: boolean; readonly text: string } | undefined
 
 /** An object in the listing of its directory. */
-export function objectEntry(name: string, version: Version): string {
-  if (last?.version !== version) last = { version, text: textOf(inDirectory(version)) }
+export function objectEntry(name: string, version: Version, replicated: boolean): string {
+  if (last?.version !== version || last.replicated !== replicated)
+    last = { version, replicated, text: textOf(inDirectory(version, replicated)) }
   return `  <entry urlName="${encodeBytes(name)}" utf8Name="${plain(name)}" type="object" ${last.text}/>\n`
 }
 
 /** A version in the list of an object's versions. */
-export function versionEntry(name: string, version: Version): string {
-  const text = textOf(inVersions(version))
+export function versionEntry(name: string, version: Version, replicated: boolean): string {
+  const text = textOf(inVersions(version, replicated))
   return `  <entry urlName="${encodeBytes(name)}" utf8Name="${plain(name)}" type="object" ${text}/>\n`
 }
 
@@ -27,7 +28,7 @@ function textOf(attributes: Attributes): string {
 }
 
 /** The two documents have the same attributes, each in its own order. */
-function inDirectory(version: Version): Attributes {
+function inDirectory(version: Version, replicated: boolean): Attributes {
   return [
     ...dataOf(version),
     ['etag', version.data.md5],
@@ -37,19 +38,19 @@ function inDirectory(version: Version): Attributes {
     ['ingestTimeString', listingTime(version.ingest)],
     ...flagsOf(version),
     ['version', version.id],
-    ['replicated', false],
+    ['replicated', replicated],
     ...changeOf(version),
     ...ownerOf(version),
     ['state', version.marker ? 'deleted' : 'created'],
   ]
 }
 
-function inVersions(version: Version): Attributes {
+function inVersions(version: Version, replicated: boolean): Attributes {
   return [
     ...dataOf(version),
     ...retentionOf(version),
     ...flagsOf(version),
-    ['replicated', false],
+    ['replicated', replicated],
     ...ownerOf(version),
     ['state', version.marker ? 'deleted' : 'created'],
     ['version', version.id],

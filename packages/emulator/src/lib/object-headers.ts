@@ -20,9 +20,21 @@ export function wireText(text: string): string {
   return Buffer.from(text).toString('latin1')
 }
 
-/** @param sent The request's headers: `X-HCP-Get-Replicated: false` leaves `X-HCP-Replicated` out. */
-export function objectHeaders(version: Version, choices: Choices, sent: IncomingHttpHeaders): ObjectHeaders {
-  const headers = allHeaders(version, choices)
+/**
+ * @param sent The request's headers: `X-HCP-Get-Replicated: false` leaves `X-HCP-Replicated` out.
+ * @param replicated The other system has everything of the object.
+ */
+export function objectHeaders(
+  version: Version,
+  choices: Choices,
+  sent: IncomingHttpHeaders,
+  replicated: boolean,
+): ObjectHeaders {
+  let headers = allHeaders(version, choices)
+  if (replicated) {
+    const place = headers.after.indexOf('X-HCP-Replicated')
+    headers = { before: headers.before, after: headers.after.with(place + 1, 'true') }
+  }
   if (sent['x-hcp-get-replicated'] !== 'false') return headers
   const at = headers.after.indexOf('X-HCP-Replicated')
   return { before: headers.before, after: headers.after.toSpliced(at, 2) }
@@ -71,7 +83,7 @@ function after(version: Version, choices: Choices): string[] {
     ['X-HCP-GID', ''],
     ['X-HCP-CustomMetadataAnnotations', annotationList(version)],
     ['X-HCP-Replicated', false],
-    ['X-HCP-ReplicationCollision', false],
+    ['X-HCP-ReplicationCollision', version.collision ?? false],
   ]
   const labeled = version.labels !== undefined || choices.labeledHoldHeaders === 'always'
   const list = flags.filter(([name]) => {

@@ -10,6 +10,10 @@ import { objectHeaders } from './object-headers.ts'
 import { parseRange } from './ranges.ts'
 import { Refusal } from './refusal.ts'
 
+function isReplicated({ namespace, target }: Exchange): boolean {
+  return namespace.line?.has(target.path) === false
+}
+
 /** GET and HEAD of an object or of one of its versions. */
 export function readObject(exchange: Exchange): Answer {
   const { headers, system, method } = exchange
@@ -17,7 +21,7 @@ export function readObject(exchange: Exchange): Answer {
   const version = object(exchange)
   checkConditions(headers, version, true)
   const gzip = method === 'GET' && acceptsGzip(headers['accept-encoding'], system.choices)
-  const { before, after } = objectHeaders(version, system.choices, headers)
+  const { before, after } = objectHeaders(version, system.choices, headers, isReplicated(exchange))
   const { data } = version
   const range = method === 'GET' ? parseRange(headers.range, data.size, system.choices) : undefined
   if (range !== undefined) {
@@ -54,7 +58,7 @@ export function readWholeObject(exchange: Exchange): Answer {
   const annotation = version.annotations.find((annotation) => annotation.name === name)
   if (annotation === undefined && system.choices.wholeObjectWithoutAnnotation === 404) throw new Refusal(404)
   const first = headers['x-hcp-custommetadatafirst'] === 'true'
-  const { before, after } = objectHeaders(version, system.choices, headers)
+  const { before, after } = objectHeaders(version, system.choices, headers, isReplicated(exchange))
   const length = version.data.size + (annotation?.blob.size ?? 0)
   const common = before.slice(0, -1)
   const gzip = method === 'GET' && acceptsGzip(headers['accept-encoding'], system.choices)

@@ -14,8 +14,9 @@ export interface ServiceReport {
 
 const day = 86_400_000
 
-/** Whether anything ever goes by itself from a namespace. */
-export function hasServices({ settings }: Namespace): boolean {
+/** Whether anything ever goes by itself from a namespace. Where it is read-only it goes on the other system. */
+export function hasServices({ settings, readOnly }: Namespace): boolean {
+  if (readOnly) return false
   return settings.dispositionEnabled || settings.pruneDays !== null
 }
 

@@ -206,11 +206,12 @@ class Serving {
     const { headers, method = '', url = '' } = this.#request
     const system = this.#system
     if (this.#door.port === 'mapi') return this.#manage()
+    system.replication?.pair.settle()
     const site = system.site(hostOf(url, headers.host))
     if (site === undefined)
       throw new Refusal(system.choices.unknownNamespace, 'The namespace does not exist.')
     firstConditions(this.#request)
-    const { tenant, namespace } = site
+    const { tenant, namespace, redirected } = site
     if (system.choices.browserRedirect && isBrowser(this.#request)) return toBrowser(url)
     const caller = system.authenticator(tenant).caller(headers)
     if (typeof caller !== 'string') this.#user = caller.user
@@ -240,8 +241,11 @@ class Serving {
     if (target.root === 'rest') {
       this.#usage = namespace.usage
       if (permissions.size === 0) throw new Refusal(403, 'Access to the namespace is denied.')
+      if (namespace.readOnly && method !== 'GET' && method !== 'HEAD')
+        throw new Refusal(403, 'The namespace is read-only on this system.')
       return handleRest(exchange)
     }
+    if (redirected) throw new Refusal(403, 'This is not served for another system.')
     if (target.root === 'proc') return readInformation(exchange)
     throw new Refusal(404)
   }

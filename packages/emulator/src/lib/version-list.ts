@@ -56,7 +56,7 @@ function* document(
     ` deleted="${currentOf(entry) === undefined}" showDeleted="${deleted}"` +
     ` namespaceName="${escaped(name)}" utf8NamespaceName="${escaped(name)}">\n`
   for (const version of versions) {
-    text += versionEntry(last, version)
+    text += versionEntry(last, version, namespace.line?.has(path) === false)
     if (text.length < 65_536) continue
     yield Buffer.from(text)
     text = ''

@@ -90,7 +90,7 @@ async function* carried(
   rate: () => number | undefined,
 ): AsyncGenerator<Buffer> {
   for await (const chunk of source) {
-    for (let from = 0; from < chunk.length; ) {
+    for (let from = 0; from < chunk.length;) {
       if (isCut()) throw new LinkLost('the link is interrupted')
       const bytesPerSecond = rate()
       const length =
@@ -99,7 +99,8 @@ async function* carried(
           : Math.min(chunk.length - from, Math.max(1, Math.floor((bytesPerSecond * pause) / 1000)))
       yield chunk.subarray(from, from + length)
       from += length
-      if (bytesPerSecond !== undefined) await wait((length * 1000) / bytesPerSecond, undefined, { ref: false })
+      if (bytesPerSecond !== undefined)
+        await wait((length * 1000) / bytesPerSecond, undefined, { ref: false })
     }
   }
 }

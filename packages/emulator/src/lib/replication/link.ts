@@ -82,7 +82,10 @@ export interface LinkSurroundings {
   /** Nothing moves, though it should. */
   readonly paused: boolean
   /** How many paths wait on a side, and since when: epoch milliseconds. */
-  readonly waiting: (link: Link, side: SideName) => { readonly count: number; readonly since: number | undefined }
+  readonly waiting: (
+    link: Link,
+    side: SideName,
+  ) => { readonly count: number; readonly since: number | undefined }
   /** Sends everything again. */
   readonly resend: (link: Link, side: SideName) => void
 }
@@ -154,7 +157,8 @@ export class Link {
   sends(side: SideName): boolean {
     const { suspended, storageFull, phase, schedule, mode } = this.state
     const { lostSince, isShutDown, paused, now } = this.#around
-    if (suspended || storageFull !== undefined || isShutDown || paused || lostSince !== undefined) return false
+    if (suspended || storageFull !== undefined || isShutDown || paused || lostSince !== undefined)
+      return false
     if (phase === 'failedOver') return false
     const time = now()
     const governing = mode === 'ACTIVE_ACTIVE' ? side : this.state.source
@@ -205,10 +209,8 @@ export class Link {
     if (this.statistics[side].rates.errors >= highErrorRate) return bad('High error rate')
     const { since } = around.waiting(this, side)
     if (around.paused && since !== undefined && now - since >= stalledAfter) return bad('Stalled link')
-    if (phase === 'recovering')
-      return warning(side === source ? 'Receiving data' : 'Recovering data')
-    if (phase === 'completing')
-      return warning(side === source ? 'Receiving data' : 'Completing recovery')
+    if (phase === 'recovering') return warning(side === source ? 'Receiving data' : 'Recovering data')
+    if (phase === 'completing') return warning(side === source ? 'Receiving data' : 'Completing recovery')
     if (isOff(state.schedule[passive ? source : side], now)) return warning('Scheduled off period')
     if (!passive) return { status: 'GOOD', statusMessage: 'Synchronizing data' }
     return { status: 'GOOD', statusMessage: side === source ? 'Sending data' : 'Receiving data' }
@@ -238,7 +240,10 @@ export class Link {
         break
       case 'failOver':
         this.#need(phase === 'normal', 'The link is failed over already.')
-        this.#need(!passive || side !== state.source, 'An outbound link fails over to its replica: ask there.')
+        this.#need(
+          !passive || side !== state.source,
+          'An outbound link fails over to its replica: ask there.',
+        )
         this.failOver(side)
         break
       case 'failBack':

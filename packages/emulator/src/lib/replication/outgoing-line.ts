@@ -64,6 +64,10 @@ export class OutgoingLine {
     return this.#waiting.size
   }
 
+  has(path: string): boolean {
+    return this.#waiting.has(path)
+  }
+
   get(path: string): Waiting | undefined {
     return this.#waiting.get(path)
   }
@@ -243,8 +247,7 @@ export class OutgoingLine {
       for (const version of entry.versions)
         if (affected(version)) this.#noteBefore(waiting, versionKey(version), version, sequence)
     } else if (entry?.kind === 'symlink') this.#noteBefore(waiting, kindKey, 'symlink', sequence)
-    else if (entry !== undefined && !entry.deleted)
-      this.#noteBefore(waiting, kindKey, 'directory', sequence)
+    else if (entry !== undefined && !entry.deleted) this.#noteBefore(waiting, kindKey, 'directory', sequence)
     return waiting
   }
 
@@ -257,8 +260,7 @@ export class OutgoingLine {
       if (entry.kind === 'object') touched.push(this.#noteObject(path.slice(0, at), sequence, () => true))
     }
     const entry = this.#namespace.find(path)
-    if (entry?.kind === 'object' && !keepsObject)
-      touched.push(this.#noteObject(path, sequence, () => true))
+    if (entry?.kind === 'object' && !keepsObject) touched.push(this.#noteObject(path, sequence, () => true))
     if (entry?.kind === 'directory' && entry.deleted)
       for (const inner of objectsIn(entry, path)) touched.push(this.#noteObject(inner, sequence, () => true))
     return touched

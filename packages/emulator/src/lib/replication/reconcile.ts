@@ -75,7 +75,12 @@ async function step(channel: Channel, path: string, means: Means): Promise<Outco
 type Plan =
   | { readonly kind: 'versions'; readonly versions: readonly Version[] }
   | { readonly kind: 'changes'; readonly changes: readonly { side: Side; change: Change }[] }
-  | { readonly kind: 'relocate'; readonly side: Side; readonly change: Change; readonly notes: readonly string[] }
+  | {
+      readonly kind: 'relocate'
+      readonly side: Side
+      readonly change: Change
+      readonly notes: readonly string[]
+    }
   | 'again'
   | 'later'
 
@@ -108,9 +113,13 @@ function planDirectory(
   entry: Entry | undefined,
 ): Plan {
   if (entry?.kind === 'object') {
-    const left = mergeVersions(versionsOf(opposite, path), { ...versionsOf(side, path), versions: none }, {
-      versioning: true,
-    })
+    const left = mergeVersions(
+      versionsOf(opposite, path),
+      { ...versionsOf(side, path), versions: none },
+      {
+        versioning: true,
+      },
+    )
     const last = left.versions.at(-1)
     if (last !== undefined && !last.marker) return relocation(channel, opposite, path)
   } else if (opposite.line.agreed(path, kindKey) === 'directory' && side.line.get(path) === undefined) {
@@ -176,7 +185,11 @@ function planLinks(
 }
 
 /** Gives the side's object another name, under which it goes to the other side like any new one. */
-function relocation(channel: Pick<Channel, 'primary' | 'replica' | 'linkId'>, side: Side, path: string): Plan {
+function relocation(
+  channel: Pick<Channel, 'primary' | 'replica' | 'linkId'>,
+  side: Side,
+  path: string,
+): Plan {
   const entry = side.namespace.find(path) as StoredObject
   const current = currentOf(entry)!
   const to = freeName(channel, side, path, entry)
@@ -310,8 +323,7 @@ function directoriesFor(from: Side, to: Side, path: string): Change[] {
     const above = path.slice(0, at)
     if (liveDirectory(to.namespace.find(above)) !== undefined) continue
     const own = liveDirectory(from.namespace.find(above))
-    if (own !== undefined)
-      changes.push({ op: 'directory', path: above, at: own.created, change: own.change })
+    if (own !== undefined) changes.push({ op: 'directory', path: above, at: own.created, change: own.change })
   }
   return changes
 }

@@ -1,12 +1,13 @@
 import { readFile, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import type { LinkConfig } from '../config.ts'
 import type { Configured } from '../configuration.ts'
 import type { Namespace } from '../namespace.ts'
 import { Refusal } from '../refusal.ts'
 import type { System } from '../system.ts'
 import type { Tenant } from '../tenant.ts'
 import { differences } from './differences.ts'
-import type { LinkAction, LinkState, LinkType, Member } from './link.ts'
+import type { LinkAction, LinkState, Member } from './link.ts'
 import { Link, newLinkState } from './link.ts'
 import { LinkFaults } from './link-faults.ts'
 import { OutgoingLine } from './outgoing-line.ts'
@@ -35,16 +36,6 @@ export interface ReplicationBehaviour {
   readonly paused?: boolean
   /** Milliseconds that completing a recovery takes at least, by the emulator's clock. Default 0. */
   readonly recoveryMs?: number
-}
-
-/** A link that is there from the start, as the primary sees it. */
-export interface LinkConfig {
-  readonly name: string
-  /** Default `ACTIVE_ACTIVE`. */
-  readonly type?: LinkType
-  /** Names of the tenants on it. Default: all. */
-  readonly tenants?: readonly string[]
-  readonly description?: string
 }
 
 export interface PairOptions {
@@ -203,7 +194,7 @@ export class ReplicationPair {
       connectivityTimeout: (side) => pair.services[side].connectivityTimeoutSeconds,
       waiting: (link, side) => pair.waiting(link, side),
       resend: (link, side) => {
-        for (const work of pair.worksOf(link)) work.channel[side].line.addAll()
+        for (const { channel } of pair.worksOf(link)) channel[side].line.addAll()
       },
     })
   }
@@ -261,11 +252,6 @@ export class ReplicationPair {
       }
     }
     return { count, since: since === Infinity ? undefined : since, bytes }
-  }
-
-  /** Whether the other system has everything that there is of a path. */
-  isReplicated(namespace: Namespace, path: string): boolean {
-    return namespace.line !== undefined && namespace.line.get(path) === undefined
   }
 
   /** @throws {TypeError} for a value of a wrong type, {RangeError} for one out of range. */
@@ -326,6 +312,12 @@ export class ReplicationPair {
     this.transfers.wake()
     void this.#flushConfigurations()
     return this.#save()
+  }
+
+  /** There is room again: what was suspended for lack of it goes on. */
+  storageFreed(): void {
+    for (const { state } of this.links) state.storageFull = undefined
+    void this.update()
   }
 
   /** Addresses that a side's names lead to. */
@@ -400,7 +392,7 @@ export class ReplicationPair {
   }
 
   /** Stops or continues what moves of one tenant. */
-  async setPaused(link: Link, member: Member, paused: boolean): Promise<void> {
+  async setPaused(member: Member, paused: boolean): Promise<void> {
     if (!paused && member.paused === 'auto' && this.#hasNameCollision(member.id))
       throw new Refusal(
         this.#options.primary.choices.refusedAction,
@@ -533,7 +525,10 @@ export class ReplicationPair {
           links: this.links.map(({ state }) => state),
           services: this.services,
           shutDown: this.shutDown,
-          certificates: { primary: this.certificates.primary.state, replica: this.certificates.replica.state },
+          certificates: {
+            primary: this.certificates.primary.state,
+            replica: this.certificates.replica.state,
+          },
           configurations: this.#configurations,
         }
         const file = join(directory, 'links.json')
@@ -562,17 +557,18 @@ function changesOf(tenant: Tenant): Configured[] {
   const { id, state, namespaces, accounts } = tenant
   return [
     { set: 'tenant', id, value: state },
-    ...[...namespaces.values()].map(
-      ({ id: namespace, created, settings, documents }): Configured => ({
-        set: 'namespace',
-        tenant: id,
-        id: namespace,
-        value: { id: namespace, created, settings, documents },
-      }),
-    ),
-    ...[...accounts.values()].map(
-      (account): Configured => ({ set: 'account', tenant: id, id: account.state.id, value: account.state }),
-    ),
+    ...[...namespaces.values()].map(({ id: namespace, created, settings, documents }): Configured => ({
+      set: 'namespace',
+      tenant: id,
+      id: namespace,
+      value: { id: namespace, created, settings, documents },
+    })),
+    ...[...accounts.values()].map((account): Configured => ({
+      set: 'account',
+      tenant: id,
+      id: account.state.id,
+      value: account.state,
+    })),
   ]
 }
 

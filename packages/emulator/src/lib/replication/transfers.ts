@@ -80,7 +80,8 @@ export class Transfers {
   get isIdle(): boolean {
     for (const work of this.#works.values()) {
       if (work.busy.size > 0) return false
-      for (const side of sideNames) if (this.#sends(work, side) && work.channel[side].line.size > 0) return false
+      for (const side of sideNames)
+        if (this.#sends(work, side) && work.channel[side].line.size > 0) return false
     }
     return true
   }
@@ -176,7 +177,8 @@ export class Transfers {
     const full = sideNames.find((side) => isFull(channel[side]))
     const { code } = error as NodeJS.ErrnoException
     if (code === 'ENOSPC' && full !== undefined) this.#options.full(link, full)
-    for (const side of sideNames) if (channel[side].line.get(path) !== undefined) link.statistics[side].failed()
+    for (const side of sideNames)
+      if (channel[side].line.get(path) !== undefined) link.statistics[side].failed()
   }
 
   #later(at: number): void {

@@ -65,7 +65,10 @@ export function mergeVersions(one: VersionSide, other: VersionSide, rules: Merge
     other: currents.other && versionKey(currents.other),
   }
   const made =
-    keys.one !== undefined && keys.other !== undefined && fresh.one.has(keys.one) && fresh.other.has(keys.other)
+    keys.one !== undefined &&
+    keys.other !== undefined &&
+    fresh.one.has(keys.one) &&
+    fresh.other.has(keys.other)
   if (made && keys.one !== keys.other) {
     const [first, second] = [currents.one!, currents.other!]
     // A deletion does not undo what the other side wrote meanwhile.
@@ -134,7 +137,17 @@ function numbered(versions: Version[]): Version[] {
 type Group = readonly (keyof Version)[]
 
 /** What HCP treats as one piece: the later change of any of it decides on all. */
-const plain: Group = ['shred', 'index', 'dpl', 'owner', 'domain', 'contentType', 'labels', 'leftBehind', 'collision']
+const plain: Group = [
+  'shred',
+  'index',
+  'dpl',
+  'owner',
+  'domain',
+  'contentType',
+  'labels',
+  'leftBehind',
+  'collision',
+]
 
 /** One version that both sides have, and may both have changed. */
 function mergeMetadata(one: Version, other: Version, agreed: Version | undefined): Version {
@@ -194,7 +207,9 @@ function mergeAnnotations(
   newer: Version,
   agreed: Version | undefined,
 ): readonly Annotation[] {
-  const names = new Set([...newer.annotations, ...one.annotations, ...other.annotations].map(({ name }) => name))
+  const names = new Set(
+    [...newer.annotations, ...one.annotations, ...other.annotations].map(({ name }) => name),
+  )
   return [...names].flatMap((name) => {
     const [first, second] = [annotationOf(one, name), annotationOf(other, name)]
     const before = agreed && annotationOf(agreed, name)
