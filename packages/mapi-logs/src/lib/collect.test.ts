@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
-import { mkdir, readdir, readFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Fault } from '@hcp/emulator'
 import { describe, expect, test } from 'vitest'
@@ -194,14 +194,16 @@ describe.each(bodyFaults)('a download with $kind $when', (fault) => {
       const { file, size } = await logs.downloadTo(join(folder.path, 'undisturbed.zip'))
       const expected = await hashOf(file)
       // At places that are spread over all of it, its last bytes included.
-      for (let turn = 0; turn < 4; turn++) {
-        const afterBytes = fault.when === 'body' ? Math.max(0, Math.round((size * turn) / 3) - 12) : 0
-        const place = fault.when === 'body' && fault.kind !== 'throttle' ? { afterBytes } : {}
+      const spread = fault.when === 'body' && fault.kind !== 'throttle' && fault.kind !== 'delay'
+      const turns = spread ? (fault.kind === 'hang' ? 3 : 6) : 1
+      for (let turn = 0; turn < turns; turn++) {
+        const afterBytes = spread ? Math.max(0, Math.round((size * turn) / (turns - 1)) - 12) : 0
+        const place = spread ? { afterBytes } : {}
         const disturbing = { ...fault, ...place, path: '/mapi/logs/download' }
 
         hcp.addFault({ ...disturbing, count: 1 })
         const mended = join(folder.path, `mended-${turn}.zip`)
-        const outcome = await logs.downloadTo(mended, { attempts: 3 })
+        const outcome = await logs.downloadTo(mended, { attempts: 5 })
         expect([turn, await hashOf(outcome.file)]).toEqual([turn, expected])
 
         hcp.addFault({ ...disturbing, count: 10 })
@@ -224,7 +226,6 @@ describe.each(bodyFaults)('a download with $kind $when', (fault) => {
           expect(createHash('sha256').update(streamed).digest('hex')).toBe(expected)
         for (const name of await readdir(folder.path)) expect(name).not.toMatch(/part$/)
         await untilState(logs, 'ready')
-        const { rm } = await import('node:fs/promises')
         await rm(broken, { force: true })
       }
     },
@@ -288,6 +289,7 @@ test('a disk that is full ends it with the system’s error, frees the job and l
   }
 })
 
+// HCP_LOGS_BYTES=1073741824 makes the package as large as real ones.
 describe('large packages', () => {
   const large = Number(process.env['HCP_LOGS_BYTES'] ?? 200 * 1024 * 1024)
 
@@ -297,7 +299,10 @@ describe('large packages', () => {
     async () => {
       await using folder = await temporaryFolder()
       await using system = await emulate({ bytes: large })
-      const outcome = await collectInChild(system.hcp, folder.path, 8)
+      for (const name of ['first', 'second']) await mkdir(join(folder.path, name))
+      const first = await collectInChild(system.hcp, join(folder.path, 'first'), 0)
+      expect(first?.error).toBeUndefined()
+      const outcome = await collectInChild(system.hcp, join(folder.path, 'second'), 8)
       expect(outcome?.error).toBeUndefined()
       expect(outcome?.result?.size).toBeGreaterThan(large * 0.9)
       expect(outcome?.result?.cancelled).toBe(true)

@@ -61,10 +61,13 @@ export async function untilState(logs: Logs, state: string): Promise<void> {
 /** Fails quickly and repeats quickly, for tests with faults. */
 export const hasty: ConnectionOptions = {
   connectTimeout: 500,
-  headersTimeout: 700,
-  bodyTimeout: 700,
+  headersTimeout: 400,
+  bodyTimeout: 400,
   retry: { attempts: 4, minDelay: 2, maxDelay: 20 },
 }
 
 /** A week of days, today included. */
-export const week = { startDate: new Date(Date.now() - 8 * 86_400_000), endDate: new Date() }
+export const week: { readonly startDate: Date; readonly endDate: Date } = {
+  startDate: new Date(Date.now() - 8 * 86_400_000),
+  endDate: new Date(),
+}

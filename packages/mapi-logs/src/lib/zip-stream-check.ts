@@ -4,7 +4,7 @@ const localSignature = Buffer.from('PK\u0003\u0004', 'latin1')
 const directorySignature = 0x02014b50
 const directoryHeader = 46
 /** Bytes that are kept for the directory: HCP's packages have an entry per node. */
-const keptSize = 4 * 1024 * 1024
+const keptSize = 512 * 1024
 /** Beginnings of entries that are remembered, those that only look like one included. */
 const mostBeginnings = 200_000
 

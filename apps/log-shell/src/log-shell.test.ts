@@ -1,0 +1,191 @@
+import { spawn } from 'node:child_process'
+import { mkdtemp, readdir, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { NativeAuthorization } from '@hcp/auth'
+import { Target } from '@hcp/connection'
+import { type Emulator, startEmulator } from '@hcp/emulator'
+import { Logs } from '@hcp/mapi-logs'
+import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import { describeSelection, select } from './selection.ts'
+
+// Each test starts the program, some several times.
+vi.setConfig({ testTimeout: 120_000 })
+
+const main = fileURLToPath(new URL('main.ts', import.meta.url))
+
+interface Session {
+  readonly code: number | null
+  readonly output: string
+}
+
+/**
+ * Runs the shell to its end.
+ *
+ * @param script What is typed at once; the input stays open while `onOutput` is there, and ends with what that returns as text.
+ */
+function run(
+  args: readonly string[],
+  script: readonly string[],
+  onOutput?: (output: string, type: (line: string) => void, interrupt: () => void) => void,
+  env: NodeJS.ProcessEnv = { HCP_PASSWORD: 's01' },
+): Promise<Session> {
+  return new Promise((resolve) => {
+    const child = spawn(process.execPath, ['--no-warnings', main, ...args], {
+      env: { ...process.env, ...env },
+    })
+    let output = ''
+    const type = (line: string): void => void child.stdin.write(`${line}\n`)
+    const see = (chunk: Buffer): void => {
+      output += chunk.toString()
+      onOutput?.(output, type, () => child.kill('SIGINT'))
+    }
+    child.stdout.on('data', see)
+    child.stderr.on('data', see)
+    child.on('close', (code) => resolve({ code, output }))
+    for (const line of script) type(line)
+    if (onOutput === undefined) child.stdin.end()
+  })
+}
+
+let folder: string
+let hcp: Emulator
+let others: Logs
+let real: readonly string[]
+
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'log-shell-'))
+  hcp = await startEmulator({ choices: { logPreparationMs: 100 } })
+  hcp.seedLogs({ bytes: 3_000_000 })
+  others = new Logs(
+    new Target('admin.hcp1.test', {
+      authorization: new NativeAuthorization('sysadmin', 's01'),
+      port: hcp.ports.mapi,
+      nameServers: [hcp.dns],
+      tls: { ca: hcp.ca },
+    }),
+  )
+  const system = ['--host', 'admin.hcp1.test', '--user', 'sysadmin', '--port', String(hcp.ports.mapi)]
+  const reached = ['--ca', hcp.ready.caFile, '--nameserver', hcp.dns]
+  real = [...system, ...reached, '--folder', folder, '--interval', '20']
+})
+afterEach(async () => {
+  await others.close()
+  await hcp[Symbol.asyncDispose]()
+  await rm(folder, { recursive: true })
+})
+
+test('a script goes through all of it on a system that is named', async () => {
+  const monthAgo = new Date(Date.now() - 30 * 86_400_000).toISOString().slice(0, 10)
+  const { code, output } = await run(real, [
+    '# a remark',
+    'help',
+    'status',
+    `from ${monthAgo}`,
+    'types access, sys',
+    'what',
+    'mark before the maintenance',
+    'prepare',
+    'wait',
+    'download',
+    'cancel',
+    'status',
+    'quit',
+    'never reached',
+  ])
+  expect(code, output).toBe(0)
+  for (const said of [
+    'HCP has no log job.',
+    `from    ${monthAgo}`,
+    'types   access, system',
+    'Marked.',
+    'Ready to download: access, system, service, application.',
+    'bytes, whole.',
+  ])
+    expect(output).toContain(said)
+  expect(output).not.toContain('never reached')
+  const [file, ...more] = await readdir(folder)
+  expect([file, more]).toEqual([expect.stringMatching(/^HCPLogs-hcp1\.test-acc-sys-.*\.zip$/), []])
+
+  const listed = await run(real, [`list ${join(folder, file ?? '')}`])
+  expect(listed.output).toMatch(/node \d+, [\d.]+: HCPLogs/)
+  expect(listed.output).toMatch(/[1-9]\d* requests in its request logs\./)
+})
+
+test('Ctrl-C during a download ends it, leaves no file, and frees the job for others', async () => {
+  hcp.addFault({ kind: 'throttle', bytesPerSecond: 200_000, path: '/mapi/logs/download' })
+  const monthAgo = new Date(Date.now() - 30 * 86_400_000).toISOString().slice(0, 10)
+  const steps = { interrupted: false, asked: false }
+  const { output } = await run(
+    real,
+    [`from ${monthAgo}`, 'prepare', 'wait', 'download'],
+    (seen, type, interrupt) => {
+      if (!steps.interrupted && seen.includes('downloading')) {
+        steps.interrupted = true
+        interrupt()
+      }
+      // The shell goes on.
+      if (!steps.asked && seen.includes('has been cancelled (interrupted)')) {
+        steps.asked = true
+        type('status')
+        type('quit')
+      }
+    },
+  )
+  expect(output).toMatch(
+    /Interrupted\.\nThe job that was started here has been cancelled \(interrupted\)\.\nHCP has no log job\./,
+  )
+  expect((await others.status()).state).toBe('idle')
+  await others.prepare()
+  expect(await readdir(folder)).toEqual([])
+})
+
+test('a job of somebody else is neither taken nor ended', async () => {
+  await others.prepare()
+  const { code, output } = await run(real, ['prepare', 'collect', 'clean', 'quit'])
+  expect(code).toBe(1)
+  expect(output.match(/Failed: HCP has a log job already/g)).toHaveLength(2)
+  expect((await others.status()).state).not.toBe('idle')
+})
+
+test('at its end it frees a job that was started here', async () => {
+  const { output } = await run(real, ['prepare'])
+  expect(output).toContain('has been cancelled (quit)')
+  expect((await others.status()).state).toBe('idle')
+})
+
+test('without a system it starts one', async () => {
+  const { code, output } = await run(['--folder', folder, '--interval', '20'], ['collect'])
+  expect(code, output).toBe(0)
+  expect(await readdir(folder)).toHaveLength(1)
+})
+
+test('what cannot be worked with is said', async () => {
+  expect(await run(['--host', 'admin.hcp1.test'], [])).toMatchObject({ code: 2 })
+  expect(await run(['--port', 'x'], [])).toMatchObject({ code: 2 })
+  const noPassword = await run(['--host', 'admin.hcp1.test', '--user', 'sysadmin'], [], undefined, {
+    HCP_PASSWORD: '',
+  })
+  expect(noPassword).toMatchObject({ code: 2, output: expect.stringContaining('HCP_PASSWORD') as string })
+  const { code, output } = await run(real, [
+    'from yesterday',
+    'types some',
+    'nodes a',
+    'download',
+    'list nowhere',
+    'jump',
+  ])
+  expect(code).toBe(1)
+  expect(output.match(/^Failed: /gm)).toHaveLength(5)
+  expect(output).toContain('There is no command "jump"')
+})
+
+test('the selection changes by what is typed', () => {
+  let selection = select({}, 'nodes', '101, 103')
+  selection = select(selection, 'snodes', 'S10-1 S10-2')
+  selection = select(selection, 'content', 'app')
+  expect(selection).toEqual({ nodes: ['101', '103'], snodes: ['S10-1', 'S10-2'], content: ['APPLICATION'] })
+  expect(describeSelection(select(selection, 'nodes', 'none'))).toContain('nodes   none')
+  expect(select(select(select(selection, 'nodes', 'all'), 'snodes', 'none'), 'content', 'all')).toEqual({})
+})
