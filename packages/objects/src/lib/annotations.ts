@@ -229,7 +229,10 @@ async function send(
   } catch (error) {
     // An earlier try, whose answer was lost, may have stored it: where annotations can only be added, the next one is refused.
     const repeated = error instanceof HcpResponseError && error.status === 403 && error.attempts > 1
-    if (!repeated || !(await hasSameAnnotation(requests, path, { name, content }, current()))) throw error
+    if (!repeated) throw error
+    const { system } = error
+    const options = { ...current(), ...(system === undefined ? {} : { system }) }
+    if (!(await hasSameAnnotation(requests, path, { name, content }, options))) throw error
   }
 }
 

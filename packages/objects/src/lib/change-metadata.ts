@@ -51,7 +51,7 @@ export async function changeMetadata(
   const refusal = responseError(response)
   if (!response.doubtful) throw refusal
   // An earlier try, whose answer was lost, may have done it: some settings cannot be made a second time.
-  const head = await requests.send('HEAD', path, current())
+  const head = await requests.send('HEAD', path, { ...current(), system: response.system })
   if (!isChanged(objectMetadata(head), changes)) throw refusal
 }
 

@@ -27,10 +27,11 @@ export async function conflictError(
   hash: ContentHasher,
 ): Promise<ObjectConflictError> {
   await response.dump()
+  const { system } = response
   let conflict: Conflict = 'unknown'
   let existing: ObjectMetadata | undefined
   try {
-    const head = await requests.send('HEAD', path, options, { accept: [404] })
+    const head = await requests.send('HEAD', path, { ...options, system }, { accept: [404] })
     if (head.status !== 200) conflict = 'busy'
     else if (head.header('x-hcp-type') === 'directory' || head.header('x-hcp-symlinktarget') !== undefined)
       conflict = 'occupied'

@@ -69,7 +69,7 @@ export async function copyObject(
   }
   if (response.status === 409) {
     throw await conflictError(requests, path, response, current(), (scheme) =>
-      sourceHash(requests, from, scheme, current()),
+      sourceHash(requests, from, scheme, { ...current(), system: response.system }),
     )
   }
   if (response.status === 204) {
@@ -94,7 +94,7 @@ async function checkMadeObject(
   response: HcpResponse,
   options: CallOptions,
 ): Promise<void> {
-  const head = await requests.send('HEAD', path, options)
+  const head = await requests.send('HEAD', path, { ...options, system: response.system })
   if (head.header('x-hcp-type') !== 'directory') return
   const message = describe(
     response,

@@ -47,7 +47,8 @@ export async function makeDirectory(
     accept: [409],
   })
   if (response.status !== 409) return true
-  const head = await requests.send('HEAD', path, current(), { accept: [404] })
+  const { system } = response
+  const head = await requests.send('HEAD', path, { ...current(), system }, { accept: [404] })
   const isDirectory = head.ok && head.header('x-hcp-type') === 'directory' && linkOf(head) === undefined
   // The answer to an earlier try may have been lost: then it is that try that made it, unless it is older than that.
   if (isDirectory && response.doubtful && !(leastAge(head) > performance.now() - began)) return true
@@ -111,7 +112,8 @@ export async function removeDirectory(
     requests,
     'DELETE',
     encodedPath,
-    current(),
+    // Where it was seen to be a directory.
+    { ...current(), system: head.system },
     { accept: [404] },
     { 403: 'it is not empty, and HCP removes only empty directories; or the user may not delete' },
   )

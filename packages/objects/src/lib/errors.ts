@@ -60,10 +60,11 @@ const advice: Readonly<Record<number, string>> = {
   416: 'the range begins at or after the end of the object',
 }
 
-export const factsOf = ({ method, url, address, attempts }: HcpResponse): ErrorFacts => ({
+export const factsOf = ({ method, url, address, system, attempts }: HcpResponse): ErrorFacts => ({
   method,
   url,
   address,
+  system,
   attempts,
   sent: true,
 })

@@ -8,6 +8,7 @@ import {
   type HcpResponse,
   HcpTimeoutError,
   HcpTruncatedError,
+  type SystemName,
 } from '@hcp/connection'
 import { hasher, hashOf, namedHashes, RetryPolicy } from '@hcp/connection/support'
 import { checkIsPlain, describe, factsOf, isDamage, mayGoOn, ObjectConditionError } from './errors.ts'
@@ -105,6 +106,11 @@ export class ObjectReader implements AsyncIterable<Uint8Array>, AsyncDisposable 
   /** IP address of the node that answered first. */
   get address(): string {
     return this.#first.address
+  }
+
+  /** The system that was asked first: the target's own, or its replica. */
+  get system(): SystemName {
+    return this.#first.system
   }
 
   /** `X-HCP-ServicedBySystem`: the system that answered. */
@@ -388,7 +394,12 @@ export class ObjectReader implements AsyncIterable<Uint8Array>, AsyncDisposable 
       throw new ObjectConditionError(
         response.status,
         response.errorMessage,
-        describe(response, 'the object was changed or deleted while it was being read: read it anew'),
+        describe(
+          response,
+          response.system === this.#first.system
+            ? 'the object was changed or deleted while it was being read: read it anew'
+            : `the ${response.system}, which had to stand in while the object was being read, does not have this very object`,
+        ),
         factsOf(response),
       )
     }

@@ -1,4 +1,12 @@
-import type { Body, BodyOptions, Connection, HcpResponse, ParamValue, RetryOptions } from '@hcp/connection'
+import type {
+  Body,
+  BodyOptions,
+  Connection,
+  HcpResponse,
+  ParamValue,
+  RetryOptions,
+  SystemName,
+} from '@hcp/connection'
 import { checkBoolean } from '@hcp/connection/support'
 import { responseError } from './errors.ts'
 
@@ -20,6 +28,8 @@ export interface CallOptions {
   readonly headersTimeout?: number
   readonly bodyTimeout?: number
   readonly retry?: RetryOptions | number | false
+  /** For targets with a replica: ask this system and no other. Default: as the replica's strategy says. */
+  readonly system?: SystemName
 }
 
 export const callOptions: readonly string[] = [
@@ -29,6 +39,7 @@ export const callOptions: readonly string[] = [
   'headersTimeout',
   'bodyTimeout',
   'retry',
+  'system',
 ]
 
 /** Names of options that a method knows: those of every method, and its own. */
@@ -89,6 +100,7 @@ export class ObjectRequests {
       if (options.headersTimeout !== undefined) request.headersTimeout = options.headersTimeout
       if (options.bodyTimeout !== undefined) request.bodyTimeout = options.bodyTimeout
       if (options.retry !== undefined) request.retry = options.retry
+      if (options.system !== undefined) request.system = options.system
     }
     if (parts.params !== undefined) request.params = parts.params
     if (parts.headers !== undefined) request.headers = parts.headers

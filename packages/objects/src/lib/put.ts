@@ -1,4 +1,4 @@
-import type { Body, HcpResponse } from '@hcp/connection'
+import type { Body, HcpResponse, SystemName } from '@hcp/connection'
 import {
   bareEtag,
   bodyHash,
@@ -63,6 +63,8 @@ export interface StoredObject {
   readonly attempts: number
   /** IP address of the node that answered. */
   readonly address: string
+  /** The system that was asked: the target's own, or its replica. */
+  readonly system: SystemName
   /** `X-HCP-ServicedBySystem`: the system that answered. */
   readonly servicedBy: string | undefined
   /** `X-RequestId`, to name the request to whoever runs the system. */
@@ -114,6 +116,7 @@ export async function putObject(
     : putWithAnnotation(requests, path, content ?? '', annotation, current(), parts))
   if (response.ok) return stored(path, response)
   if (response.status === 412 && headers?.['If-None-Match'] !== '*') throw responseError(response)
+  const { system } = response
   const conflict = await conflictError(requests, path, response, current(), (scheme) =>
     bodyHash(body, scheme, { size, signal: signalOf(current()) }),
   )
@@ -121,7 +124,8 @@ export async function putObject(
   const same =
     acceptIdentical &&
     conflict.conflict === 'identical' &&
-    (annotation === undefined || (await hasSameAnnotation(requests, path, annotation, current())))
+    (annotation === undefined ||
+      (await hasSameAnnotation(requests, path, annotation, { ...current(), system })))
   if (!same || existing === undefined) throw conflict
   return { ...stored(path, response), ...identityOf(existing), created: false }
 }
@@ -144,6 +148,7 @@ export function stored(path: string, response: HcpResponse): StoredObject {
     settled: response.settled,
     attempts: response.attempts,
     address: response.address,
+    system: response.system,
     servicedBy: response.servicedBy,
     requestId: response.requestId,
   }
