@@ -28,6 +28,7 @@ const elsewhere: readonly string[] = [
   'synchronizedCertificates',
   'logPreparationMs',
   'logArchives',
+  'newNamespaceHttps',
 ]
 
 const cases: readonly Case[] = [

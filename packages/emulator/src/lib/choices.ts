@@ -114,6 +114,8 @@ export interface Choices {
    * the manifest names the files as they are.
    */
   readonly logArchives: 'tar.gz' | 'tar'
+  /** Whether HTTPS is open on a namespace that was made through the management API: false (the default), or true. */
+  readonly newNamespaceHttps: boolean
 }
 
 export const defaultChoices: Choices = {
@@ -151,6 +153,7 @@ export const defaultChoices: Choices = {
   synchronizedCertificates: true,
   logPreparationMs: 300,
   logArchives: 'tar.gz',
+  newNamespaceHttps: false,
 }
 
 /** The path's part after `rest`, in decoded bytes with its separators, leading one included. Documented: 4,095. */

@@ -46,6 +46,7 @@ export class Cluster {
         identity,
       })
     })
+    system.nodes = () => this.nodes
     const numbered = (): LogNode[] => this.nodes.map(({ number, up }) => ({ node: number, up }))
     system.logs.serveFrom({ log, cluster: name, nodes: numbered })
   }

@@ -63,8 +63,9 @@ export class Configuration {
         return { ...change, value: account?.state ?? null }
       }
       case 'system':
-        return { ...change, value: this.documents }
+        break
     }
+    return { set: 'system', id: change.id, value: this.documents }
   }
 
   apply(change: Configured): void {

@@ -1,5 +1,7 @@
 import type { Account } from './authentication.ts'
 import type { CheckedConfig, CheckedTenant } from './config.ts'
+import { quotaText } from './mapi/fields.ts'
+import type { DocumentFields } from './mapi/resource.ts'
 import type { AccountState } from './tenant.ts'
 import { accountOf, configuredAt, idOf, Tenant } from './tenant.ts'
 
@@ -9,7 +11,8 @@ export function tenantsOf(config: CheckedConfig): Map<string, Tenant> {
 }
 
 function tenantOf({ name, mapiEnabled, namespaces, users }: CheckedTenant): Tenant {
-  const documents = { access: { mapiEnabled } }
+  const quota = namespaces.reduce((sum, { quotaBytes }) => sum + quotaBytes, 1024 ** 4)
+  const documents = { access: { mapiEnabled }, tenant: configuredTenant(quota) }
   const tenant = new Tenant({ id: idOf('tenant', name), name, created: configuredAt, documents })
   const namespaceId = (namespace: string): string => idOf('namespace', `${namespace}.${name}`)
   for (const settings of namespaces) {
@@ -28,6 +31,19 @@ function tenantOf({ name, mapiEnabled, namespaces, users }: CheckedTenant): Tena
     })
   }
   return tenant
+}
+
+/** What a tenant of the configuration may do: everything, and it has room for more. */
+function configuredTenant(quota: number): DocumentFields {
+  return {
+    hardQuota: quotaText(quota),
+    complianceConfigurationEnabled: true,
+    versioningConfigurationEnabled: true,
+    searchConfigurationEnabled: true,
+    replicationConfigurationEnabled: true,
+    erasureCodingSelectionEnabled: true,
+    servicePlanSelectionEnabled: true,
+  }
 }
 
 /** The system's administrators: they have no access to data. */

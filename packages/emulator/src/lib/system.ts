@@ -9,6 +9,7 @@ import type { Configured } from './configuration.ts'
 import { Configuration } from './configuration.ts'
 import { Journal } from './journal.ts'
 import { LogService } from './logs/log-service.ts'
+import { HealthChecks } from './mapi/health-checks.ts'
 import type { Change, Documents, Namespace } from './namespace.ts'
 import { OutgoingLine } from './replication/outgoing-line.ts'
 import type { WaitingRecord } from './replication/outgoing-line.ts'
@@ -30,6 +31,15 @@ export interface SystemOptions {
   /** Where the content is kept; in memory if there is none. */
   readonly directory: string | undefined
   readonly now: () => number
+}
+
+/** A node, as others see it. */
+export interface SystemNode {
+  /** Counted from 1. */
+  readonly number: number
+  readonly address: string
+  readonly up: boolean
+  readonly connections: number
 }
 
 /** What a host name leads to. */
@@ -55,6 +65,9 @@ export class System implements SystemSurface {
   readonly blobs: BlobStore
   readonly now: () => number
   readonly logs: LogService
+  readonly healthChecks: HealthChecks
+  /** Set when the nodes are there. */
+  nodes: () => readonly SystemNode[] = () => []
   /** Its links to another system, and which of the two it is. */
   replication: { readonly pair: ReplicationPair; readonly side: SideName } | undefined
   readonly #journal: Journal | undefined
@@ -75,6 +88,7 @@ export class System implements SystemSurface {
     this.softwareVersion = options.softwareVersion
     this.now = options.now
     this.logs = new LogService(this)
+    this.healthChecks = new HealthChecks(this)
     this.blobs = blobs
     this.#journal = journal
     this.#server = options.choices.serverHeader ? ['Server', `HCP V${options.softwareVersion}`] : []

@@ -185,7 +185,7 @@ export class Tenant {
       const mask = permissionNames.filter((name) => tenantMask.has(masks[name]) && own.has(masks[name]))
       namespace.setMask(new Set(mask))
     }
-    for (const { state } of [...this.accounts.values()]) this.#keep(accountOf(state, this))
+    for (const { state } of this.accounts.values()) this.#keep(accountOf(state, this))
   }
 }
 

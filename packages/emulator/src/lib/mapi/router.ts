@@ -8,6 +8,7 @@ import { decodeText, hostOf, parseQuery } from '../request-target.ts'
 import type { System } from '../system.ts'
 import type { Tenant } from '../tenant.ts'
 import { documentTypes, negotiated, readDocument, writeDocument } from './documents.ts'
+import { isTrue } from './fields.ts'
 import type { MapiAnswer, MapiExchange, Operation, Resource, ResourceMethod } from './resource.ts'
 import { resources } from './resources.ts'
 import { wadl } from './wadl.ts'
@@ -109,11 +110,6 @@ async function answered(request: MapiRequest): Promise<Answer> {
     document: (...roots) => readDocument(headers, body, hasBody, roots),
   }
   return finished(exchange, await operation.handle(exchange))
-}
-
-/** `true`, `t` and `1` are true, everything else is false. */
-export function isTrue(text: string | undefined): boolean {
-  return text === 'true' || text === 't' || text === '1'
 }
 
 function callerOf({ system, url, headers }: MapiRequest): Caller {
