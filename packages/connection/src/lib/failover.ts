@@ -106,6 +106,7 @@ export class Failover {
   readonly #primary: string
   readonly #replica: string
   readonly #strategy: number
+  readonly #now: () => number
   #state: FailoverState = { state: 'primary', since: new Date(), reason: 'start' }
   /** Failures in a row. */
   #row = 0
@@ -125,7 +126,15 @@ export class Failover {
   /** Addresses of nodes that answered to the primary's name for another system. */
   readonly strangers: Set<string> = new Set()
 
-  constructor(primary: Target, replica: Target, strategy: number, limits: Limits) {
+  /** @param now Milliseconds of a clock that never goes back. */
+  constructor(
+    primary: Target,
+    replica: Target,
+    strategy: number,
+    limits: Limits,
+    now: () => number = () => performance.now(),
+  ) {
+    this.#now = now
     this.#primary = primary.fqdn
     this.#replica = replica.fqdn
     this.#strategy = strategy
@@ -149,7 +158,7 @@ export class Failover {
 
   /** The two systems may differ: what one does not have the other may. */
   get differing(): boolean {
-    return this.active || performance.now() < this.#differUntil
+    return this.active || this.#now() < this.#differUntil
   }
 
   /** Whether a read or a write may go to the replica now, once the primary could not take it. */
@@ -162,7 +171,7 @@ export class Failover {
 
   /** A try, or a request, that began at `since` (`performance.now`) has failed. */
   failed(reason: FailoverReason, since: number): void {
-    const now = performance.now()
+    const now = this.#now()
     this.#successes = 0
     if (this.active) {
       if (this.#state.state === 'returning') this.#become('failedOver', reason)
@@ -185,7 +194,7 @@ export class Failover {
   answered(since: number): void {
     this.#row = 0
     if (!this.active || since < this.#succeededAt) return
-    this.#succeededAt = performance.now()
+    this.#succeededAt = this.#now()
     if (++this.#successes >= this.#limits.successes) this.#become('primary', 'answered')
     else if (this.down) this.#become('returning', 'answered')
   }
@@ -220,22 +229,22 @@ export class Failover {
 
   /** Whether somebody should see now how the primary fares. */
   get probeDue(): boolean {
-    return this.active && !this.probing && performance.now() >= this.#probeAt
+    return this.active && !this.probing && this.#now() >= this.#probeAt
   }
 
   /** A probe has been answered by the primary itself, or has not. */
   probed(well: boolean): void {
     if (!well) this.#pause = Math.min(this.#limits.maxProbe, this.#pause * 2)
-    this.#probeAt = performance.now() + (well ? this.#limits.minProbe : this.#pause)
+    this.#probeAt = this.#now() + (well ? this.#limits.minProbe : this.#pause)
   }
 
   #differ(): void {
-    this.#differUntil = performance.now() + this.#limits.differFor
+    this.#differUntil = this.#now() + this.#limits.differFor
     this.#differReads = 0
   }
 
   #become(state: FailoverState['state'], reason: FailoverReason): void {
-    const now = performance.now()
+    const now = this.#now()
     const previous = this.#state.state
     this.#state = { state, since: new Date(), reason }
     if (state === 'primary') {
