@@ -22,13 +22,7 @@ export function parseTimestamp(text: string): Date | undefined {
   const local = Date.UTC(year, month - 1, day, hour, minute, second, milliseconds)
   // Date.UTC takes February 30 for March 1 or 2.
   const exact = new Date(local)
-  if (
-    exact.getUTCMonth() !== month - 1 ||
-    exact.getUTCDate() !== day ||
-    hour > 23 ||
-    minute > 59 ||
-    second > 59
-  ) {
+  if (exact.getUTCMonth() !== month - 1 || hour > 23 || minute > 59 || second > 59) {
     return undefined
   }
   const offset = (Number(zoneHours) * 60 + Number(zoneMinutes)) * (sign === '-' ? -1 : 1)
