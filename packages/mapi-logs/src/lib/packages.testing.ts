@@ -25,16 +25,19 @@ export async function* inPieces(bytes: Uint8Array, size: number): AsyncGenerator
   for (let at = 0; at < bytes.length; at += size) yield await Promise.resolve(bytes.subarray(at, at + size))
 }
 
+// The same bytes each time.
+const mtime = new Date('2021-05-03T08:15:00Z')
+
 type TarMember = string | Buffer | (Partial<Header> & { readonly content?: string | Buffer })
 
 /** A tar archive of files by their names, in order, links and the like too. */
 export async function tarOf(members: readonly (readonly [string, TarMember])[]): Promise<Buffer> {
   const archive = pack()
   for (const [name, member] of members) {
-    if (typeof member === 'string' || Buffer.isBuffer(member)) archive.entry({ name }, member)
+    if (typeof member === 'string' || Buffer.isBuffer(member)) archive.entry({ name, mtime }, member)
     else {
       const { content = '', ...header } = member
-      archive.entry({ name, ...header }, content)
+      archive.entry({ name, mtime, ...header }, content)
     }
   }
   archive.finalize()
