@@ -1,4 +1,4 @@
-import { Agent, request } from 'undici'
+import { Agent } from 'undici'
 import type { Emulator } from '../emulator.ts'
 import { credentials } from '../wire.testing.ts'
 
@@ -48,11 +48,11 @@ export class MapiTester implements AsyncDisposable {
       ...headers,
     }
     for (const [name, value] of Object.entries(sent)) if (value === '') delete sent[name]
-    const answer = await request(`https://${nodes[0]}:${ports.mapi}`, {
+    const answer = await this.#agent.request({
+      origin: `https://${nodes[0]}:${ports.mapi}`,
       path: path.startsWith('/mapi') ? path : `/mapi${path}`,
       method,
       headers: sent,
-      dispatcher: this.#agent,
       ...(body === undefined ? {} : { body: typeof body === 'string' ? body : JSON.stringify(body) }),
     })
     const text = await answer.body.text()

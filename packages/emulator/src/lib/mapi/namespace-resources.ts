@@ -7,7 +7,18 @@ import { Refusal } from '../refusal.ts'
 import type { Tenant } from '../tenant.ts'
 import { tagsOf } from './account-resources.ts'
 import type { Fields } from './fields.ts'
-import { boolean, choice, matching, need, quotaBytes, quotaText, readFields, text, textOf } from './fields.ts'
+import {
+  boolean,
+  choice,
+  matching,
+  need,
+  quotaBytes,
+  quotaText,
+  readFields,
+  scalar,
+  text,
+  textOf,
+} from './fields.ts'
 import {
   changedNamespace,
   changedVersioning,
