@@ -100,8 +100,8 @@ function readArguments(): ReturnType<typeof parse> {
   }
 }
 
-const parse = () =>
-  parseArgs({
+function parse() {
+  return parseArgs({
     allowPositionals: true,
     options: {
       system: { type: 'string' },
@@ -114,6 +114,7 @@ const parse = () =>
       help: { type: 'boolean', short: 'h' },
     },
   })
+}
 
 function wholeNumber(name: string, text: string, maximum: number): number {
   const value = Number(text)

@@ -1,4 +1,11 @@
-import { type ChargebackOptions, listTenants, MapiError, type MapiClient, Tenant } from '@hcp/mapi'
+import {
+  type ChargebackOptions,
+  type ChargebackRecord,
+  listTenants,
+  MapiError,
+  type MapiClient,
+  Tenant,
+} from '@hcp/mapi'
 import { heading, row } from './table.ts'
 
 export interface ReportChoice extends Pick<ChargebackOptions, 'start' | 'end' | 'granularity' | 'signal'> {
@@ -25,6 +32,8 @@ export async function printReport(
     try {
       let lines = 0
       for await (const record of new Tenant(mapi, name).chargeback(options)) {
+        // Hours and days in which there was nothing would bury the others.
+        if (isIdle(record)) continue
         print(row(record, options.granularity))
         lines++
       }
@@ -38,3 +47,6 @@ export async function printReport(
   }
   return failed
 }
+
+const isIdle = ({ objectCount, bytesIn, bytesOut, reads, writes, deletes }: ChargebackRecord): boolean =>
+  [objectCount, bytesIn, bytesOut, reads, writes, deletes].every((each) => Number(each) === 0)
