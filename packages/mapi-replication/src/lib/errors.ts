@@ -80,10 +80,11 @@ export class ReplicationRefusedError extends ReplicationError {
     cause?: unknown,
   ) {
     const said = reason === undefined ? 'and gave no reason' : `and said: ${reason}`
+    const needs = status === 403 ? '. The account needs the role ADMINISTRATOR of the system' : ''
     super(
       'REPLICATION_REFUSED',
       link,
-      `${system} refused ${action} of the link "${link}" with status ${status} ${said}`,
+      `${system} refused ${action} of the link "${link}" with status ${status} ${said}${needs}`,
       cause,
     )
     this.action = action
