@@ -195,7 +195,7 @@ describe.each(bodyFaults)('a download with $kind $when', (fault) => {
       const expected = await hashOf(file)
       // At places that are spread over all of it, its last bytes included.
       const spread = fault.when === 'body' && fault.kind !== 'throttle' && fault.kind !== 'delay'
-      const turns = spread ? (fault.kind === 'hang' ? 3 : 6) : 1
+      const turns = spread ? (fault.kind === 'hang' ? 2 : 6) : 1
       for (let turn = 0; turn < turns; turn++) {
         const afterBytes = spread ? Math.max(0, Math.round((size * turn) / (turns - 1)) - 12) : 0
         const place = spread ? { afterBytes } : {}
@@ -322,16 +322,16 @@ describe('large packages', () => {
       await untilState(logs, 'ready')
       const { size } = await logs.downloadTo(join(folder.path, 'undisturbed.zip'))
       await logs.cancel()
-      for (let turn = 0; turn < 8; turn++) {
+      for (let turn = 0; turn < 6; turn++) {
         const target = join(folder.path, `turn-${turn}`)
         await mkdir(target)
-        const at = Math.round((size * turn) / 8)
+        const at = Math.round((size * turn) / 6)
         const outcome = await collectInChild(
           system.hcp,
           target,
           8,
           ({ phase, bytes }) =>
-            (phase === 'downloading' && bytes >= at) || (turn === 7 && phase === 'checking'),
+            (phase === 'downloading' && bytes >= at) || (turn === 5 && phase === 'checking'),
         )
         expect(outcome).toBeUndefined()
         expect((await onlyPackages(target)).filter((name) => name.endsWith('.zip'))).toEqual([])

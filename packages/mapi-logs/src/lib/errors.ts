@@ -104,10 +104,10 @@ export class LogsFileError extends LogsError {
 }
 
 /**
- * What is wrong in a package: its content is not whole or not what it has to be (`damaged`), it names a file outside of the package or
- * in no usable way (`name`), it holds more than was allowed (`limit`), or is packed in a way that is not read here (`unknown`).
+ * What is wrong in a package: its content is not whole, or packed in a way that is not read here (`damaged`), it names a file outside of
+ * the package or in no usable way (`name`), or it holds more than was allowed (`limit`).
  */
-export type LogPackageProblem = 'damaged' | 'name' | 'limit' | 'unknown'
+export type LogPackageProblem = 'damaged' | 'name' | 'limit'
 
 /** A package, or an archive in it, cannot be read. */
 export class LogPackageError extends LogsError {

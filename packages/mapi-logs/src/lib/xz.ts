@@ -79,7 +79,9 @@ export async function* unxz(source: Bytes): AsyncGenerator<Uint8Array, void> {
   } catch (error) {
     if (failure !== undefined) throw failure.error
     if (error instanceof XzError) throw error
-    const what = ended ? 'it ends too early, or is damaged' : 'it is damaged'
+    const what = ended
+      ? 'it ends too early, or is damaged'
+      : 'it is damaged, or made in a way that is not read here'
     throw new XzError(`this is no whole xz content: ${what}`, { cause: error })
   } finally {
     await reader.cancel().catch(() => undefined)
