@@ -221,6 +221,10 @@ export class ReplicationPair {
     return this.#systems[side]
   }
 
+  nodesOf(side: SideName): readonly string[] {
+    return this.#systems[side] === undefined ? [] : this.#options.nodes(side)
+  }
+
   isUp(side: SideName): boolean {
     return this.#systems[side] !== undefined && this.#options.live(side).length > 0
   }
