@@ -1,5 +1,3 @@
-import { once } from 'node:events'
-import { type AddressInfo, createServer } from 'node:net'
 import { Readable } from 'node:stream'
 import { NativeAuthorization } from '@hcp/auth'
 import { type Emulator, type Fault, startEmulator } from '@hcp/emulator'
@@ -14,12 +12,7 @@ const authorization = new NativeAuthorization('n', 'n01')
 let hcp: Emulator
 
 beforeAll(async () => {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port: httpPort } = server.address() as AddressInfo
-  server.close()
-  await once(server, 'close')
-  hcp = await startEmulator({ replicaDomain: 'hcp2.test', nodes: 2, httpPort })
+  hcp = await startEmulator({ replicaDomain: 'hcp2.test', nodes: 2 })
 })
 afterAll(() => hcp.close())
 
