@@ -99,6 +99,9 @@ export class Shell {
       return false
     } finally {
       this.#running = undefined
+      // Else the prompt would take its place.
+      if (this.#changing) this.#options.output.write('\n')
+      this.#changing = false
     }
   }
 
@@ -182,7 +185,7 @@ export class Shell {
       const status = await this.#logs.status({ signal })
       const text = describeStatus(status)
       const seconds = Math.round((performance.now() - start) / 1000)
-      if (this.#options.terminal) this.#change(`${text}, ${seconds} s`)
+      if (this.#options.terminal) this.#change(`${text} (${seconds} s)`)
       else if (text !== last) this.#say(text)
       last = text
       if (status.state === 'ready' && !status.streamingInProgress) return
