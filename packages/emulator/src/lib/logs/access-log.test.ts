@@ -78,7 +78,8 @@ test('a line is one line of its form, whatever the request', () => {
   const record = fc.record({
     user: fc.option(fc.string({ unit: 'binary' })),
     host: fc.string(),
-    path: fc.webPath().map((path) => `/${path}"`),
+    // What the parser of requests lets through.
+    path: fc.string().map((path) => `/${path.replaceAll(' ', '')}"`),
     status: fc.constantFrom(0, 200, 503),
     found: fc.constantFrom(0, 200, 503),
   })

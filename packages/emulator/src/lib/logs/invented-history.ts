@@ -61,6 +61,19 @@ const poolSize = 1024 * 1024
 const longestLine = 1024
 let pool: Buffer | undefined
 
+/** What lines are put together from: bytes that are there, as strings would leave much to be collected. */
+const clients = table(64, (at) => `10.20.${at >> 4}.${(at % 16) * 13 + 7} - ingest${at % 10} [`)
+const requests = table(2, (at) => ` +0000] "${at === 0 ? 'GET' : 'PUT'} /rest/invented/`)
+/** Those at even places are of the first request, the others of the second. */
+const answers = table(128, (at) => {
+  const said = at % 2 === 0 ? `200 ${at * at * at * 17 + 1}` : '201 0'
+  return ` HTTP/1.1" ${said} images.sales ${at >> 1}\n`
+})
+
+function table(size: number, make: (at: number) => string): readonly Buffer[] {
+  return Array.from({ length: size }, (_, at) => Buffer.from(make(at)))
+}
+
 /** Room for the lines of any log of a history. */
 export function roomForLines(history: readonly InventedLog[]): Buffer {
   return Buffer.allocUnsafe(Math.max(0, ...history.map(({ size }) => size)) + longestLine)
@@ -74,24 +87,25 @@ export function roomForLines(history: readonly InventedLog[]): Buffer {
 export function inventLines({ from, to, size }: InventedLog, node: number, lines: Buffer): Buffer {
   pool ??= Buffer.from(randomBytes('names', poolSize).toString('base64url'))
   const random = numbers(`${node} ${from}`)
-  let [length, current, upToMinute] = [0, -1, '']
+  const time = Buffer.alloc('03/May/2021:08:14:55'.length)
+  let [length, written] = [0, -1]
   while (length < size) {
     const [one, two] = [random(), random()]
-    const now = from + ((to - from) * length) / size
-    // Made once a minute: a whole one for each line would cost more than all the rest.
-    if (Math.floor(now / minute) !== current) {
-      current = Math.floor(now / minute)
-      upToMinute = logTime(current * minute).slice(0, -8)
+    const now = Math.floor((from + ((to - from) * length) / size) / 1_000)
+    const second = now % 60
+    // Dates are made once a minute.
+    if (now - second !== written) {
+      written = now - second
+      time.write(logTime(written * 1_000))
     }
-    const second = String(Math.floor((now % minute) / 1_000)).padStart(2, '0')
-    const reads = (two & 256) === 0
-    const request = `[${upToMinute}${second} +0000] "${reads ? 'GET' : 'PUT'} /rest/invented/`
-    const answer = `" ${reads ? `200 ${two >>> 9}` : '201 0'} images.sales ${two & 63}\n`
-    length += lines.write(`10.20.${one & 15}.${two & 127} - ingest${one & 7} ${request}`, length, 'latin1')
-    // The name is most of a line, and costs least this way.
+    time[time.length - 2] = 0x30 + Math.floor(second / 10)
+    time[time.length - 1] = 0x30 + (second % 10)
     const start = one % (poolSize - longestLine)
-    length += pool.copy(lines, length, start, start + 256 + (two & 255))
-    length += lines.write(` HTTP/1.1${answer}`, length, 'latin1')
+    length += clients[two & 63]!.copy(lines, length)
+    length += time.copy(lines, length)
+    length += requests[one & 1]!.copy(lines, length)
+    length += pool.copy(lines, length, start, start + 256 + ((two >>> 8) & 255))
+    length += answers[((two >>> 15) & 126) | (one & 1)]!.copy(lines, length)
   }
   return lines.subarray(0, length)
 }

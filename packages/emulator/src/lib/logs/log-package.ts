@@ -33,7 +33,7 @@ interface RollOver {
   readonly name: string
   readonly lines: () => Readonly<Record<string, Buffer>>
   /** To compress its random letters would take most of the time and gain a quarter. */
-  readonly stored: boolean
+  readonly compressed: boolean
 }
 
 const hour = 3_600_000
@@ -149,14 +149,14 @@ export class LogPackage {
 
   async *#accessArchives(node: number): AsyncGenerator<ArchiveEntry> {
     const { kind, created } = this.#parts
-    for (const { name, lines, stored } of this.#rollOvers(node)) {
+    for (const { name, lines, compressed } of this.#rollOvers(node)) {
       const content = Object.entries(lines()).map(([file, bytes]) => ({
         name: `${name}/${file}.0`,
         content: bytes,
       }))
       yield {
         name: `${folderOf(node)}/var/ris/retired/access-logs-${name}.${kind}`,
-        content: await makeArchive(kind, content, new Date(created), stored),
+        content: await makeArchive(kind, content, new Date(created), compressed),
       }
     }
   }
@@ -166,7 +166,7 @@ export class LogPackage {
     const found = new Map<string, RollOver>()
     for (const [number, records] of this.#served.get(node) ?? []) {
       const name = rollOverName(number * hour)
-      found.set(name, { name, lines: () => this.#lines(records), stored: false })
+      found.set(name, { name, lines: () => this.#lines(records), compressed: true })
     }
     const room = roomForLines(this.#invented)
     for (const log of this.#invented) {
@@ -176,7 +176,7 @@ export class LogPackage {
         ...this.#lines([]),
         'http_gateway_request.log': inventLines(log, node, room),
       })
-      found.set(name, { name, lines, stored: true })
+      found.set(name, { name, lines, compressed: false })
     }
     return [...found.values()].toSorted((one, other) => (one.name < other.name ? -1 : 1))
   }

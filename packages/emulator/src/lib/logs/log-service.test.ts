@@ -57,7 +57,7 @@ afterEach(async () => {
   open?.[Symbol.dispose]()
   open = undefined
   for (const hcp of [quick!, slow!]) await ask(hcp, { method: 'POST', path: '?cancel' })
-  quick!.clearFaults()
+  await quick!.clearFaults()
 })
 
 /** Brings a system into a state, and says which one it is. */
