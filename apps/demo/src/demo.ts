@@ -10,6 +10,7 @@ import { inBytes, phaseTable } from './figures.ts'
 import { type LocalFile, makeFile } from './files.ts'
 import { keep } from './keep.ts'
 import { permissionsLine, settingsLine, statisticsLine } from './namespace-facts.ts'
+import { account, administrator, collectLogs, failOver } from './operator.ts'
 import { ProgressBar } from './progress-bar.ts'
 import { overwrite, retain, share, type Tell, version } from './scenes.ts'
 import { faults, inFlight, Stage } from './stage.ts'
@@ -40,6 +41,7 @@ const config: EmulatorConfig = {
       ],
     },
   ],
+  systemUsers: [administrator],
 }
 
 const mebibyte = 1024 * 1024
@@ -48,7 +50,7 @@ const largeSize = 16 * mebibyte
 const listedFailures = 20
 
 const say = (text = ''): void => console.log(text)
-const tell: Tell = (what, outcome) => say(`  ${what.padEnd(48)}${outcome}`)
+const tell: Tell = (what, outcome) => say(`  ${what.padEnd(54)}${outcome}`)
 
 /**
  * Stores files on an HCP on loopback, reads them back while a node goes and comes, deletes them, and tells about it.
@@ -96,6 +98,7 @@ class Demonstration {
     await this.#tree()
     await this.#readBack(kept)
     await this.#delete(kept, before)
+    await this.#operate()
     return this.#conclude(kept)
   }
 
@@ -106,9 +109,7 @@ class Demonstration {
     this.#stage.checks.that(named.length === new Set(nodes).size, `DNS names ${named.length} nodes`)
     say(`HCP ${domain} runs on loopback: ${nodes.length} nodes, name server, TLS, write once.`)
     say(`DNS names its nodes: ${named.join(', ')}.`)
-    say(
-      `A second system, ${ready.replica?.domain}, runs too and stays empty: replication is not part of this.`,
-    )
+    say(`A second system, ${ready.replica?.domain}, gets all of it over the replication link ${ready.link}.`)
     say(
       `To be stored: ${this.#files.length} files, ${size}; ${largeFiles} of them were made for this, of random content.`,
     )
@@ -302,6 +303,17 @@ class Demonstration {
       checks.that(same, `${usedCapacityBytes} bytes are still in use`)
       say(statisticsLine(after))
     })
+  }
+
+  /** What an operator does: see what was used, collect the logs, lead through a failover. */
+  async #operate(): Promise<void> {
+    say('\nUsed, as the management API reports it')
+    await this.#stage.attempt('chargeback', () => account(this.#stage, tell))
+    say("\nHCP's own logs")
+    await this.#stage.attempt('logs', () => collectLogs(this.#stage, this.#folder, tell))
+    if (!this.#stage.canSpareNode) return
+    say('\nThe first system is lost, and comes back')
+    await this.#stage.attempt('failover', () => failOver(this.#stage, tell))
   }
 
   #conclude(kept: readonly KeptFile[]): boolean {

@@ -11,7 +11,14 @@ const record = (facts: Partial<RequestRecord>): RequestRecord => ({
   method: 'PUT',
   path: '/rest/a',
   status: 201,
+  found: 201,
   bytes: 0,
+  sent: 0,
+  host: 'n1.m.hcp1.test',
+  client: '127.0.0.1',
+  user: 'n',
+  httpVersion: '1.1',
+  milliseconds: 1,
   ...facts,
 })
 
