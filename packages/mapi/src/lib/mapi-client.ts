@@ -32,7 +32,7 @@ import type { DocumentSchema } from './schema.ts'
 export interface MapiClientOptions extends Omit<ConnectionOptions, 'verifyHash'> {
   /** The form in which documents are asked for and sent. Both are read to the same values. Default `xml`, HCP's own default. */
   readonly format?: DocumentFormat
-  /** A longer document is refused. Bytes, default 16 MiB. */
+  /** A longer document is refused. Bytes, default 4 MiB. */
   readonly maximumDocumentSize?: number
   /** A whole call with all its tries. Not for `open`. Milliseconds, default 600,000: some answers take HCP minutes. */
   readonly deadline?: number
@@ -120,8 +120,8 @@ const settings: ReadonlySet<string> = new Set([
 /** Ports of HCP that are not the management API's: HTTP, HTTPS, the console, search. */
 const foreignPorts: ReadonlySet<number> = new Set([80, 443, 8000, 8888])
 
-/** So many bytes has a document at most, unless the client is told otherwise: 16 MiB. */
-const defaultDocumentSize = 16 * 1024 ** 2
+/** Lists come by pages, and nothing else is large. Parsing what is hostile takes a second or so for each of these megabytes at worst. */
+const defaultDocumentSize = 4 * 1024 ** 2
 
 /** What a request is made of, apart from the caller's options, and wins over those. */
 interface Parts {

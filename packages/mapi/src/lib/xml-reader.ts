@@ -2,7 +2,7 @@ import { XMLParser, XMLValidator } from 'fast-xml-parser'
 import { deepest, DocumentFault, type DocumentNode, mostNodes } from './document-node.ts'
 
 /** Between two markup characters `<`: a tag, or a text. The longest that HCP has is a CORS configuration. */
-const longestPiece = 1024 * 1024
+const longestPiece = 256 * 1024
 
 const place: symbol = XMLParser.getMetaDataSymbol() as symbol
 
