@@ -2,7 +2,7 @@ import type { SystemSurface } from './answer.ts'
 import type { Change, Directory, Entry, Namespace, StoredObject, Version } from './namespace.ts'
 import { currentOf } from './namespace.ts'
 import { deletionOf } from './object-deletes.ts'
-import { isOnHold } from './retention.ts'
+import { isOnHold, isUnderRetention } from './retention.ts'
 
 /** What the services of a system have done. */
 export interface ServiceReport {
@@ -15,8 +15,10 @@ export interface ServiceReport {
 const day = 86_400_000
 
 /** Whether anything ever goes by itself from a namespace. Where it is read-only it goes on the other system. */
-export function hasServices({ settings, readOnly }: Namespace): boolean {
+export function hasServices(namespace: Namespace): boolean {
+  const { settings, readOnly } = namespace
   if (readOnly) return false
+  if (collisionDays(namespace) !== undefined) return true
   return settings.dispositionEnabled || settings.pruneDays !== null
 }
 
@@ -48,8 +50,18 @@ function prunable({ settings }: Namespace, { versions }: StoredObject, now: numb
   })
 }
 
-function isDisposable({ settings }: Namespace, version: Version, now: number): boolean {
+/** Days after which what a collision has moved or renamed goes, if it does. */
+function collisionDays({ documents }: Namespace): number | undefined {
+  const { deleteEnabled, deleteDays } = documents['replicationCollisionSettings'] ?? {}
+  return deleteEnabled === true ? Number(deleteDays) : undefined
+}
+
+function isDisposable(namespace: Namespace, version: Version, now: number): boolean {
+  const { settings } = namespace
   const { retention, retentionClass } = version
+  const days = version.collision ? collisionDays(namespace) : undefined
+  if (days !== undefined && version.change + days * day <= now)
+    return !isOnHold(version) && !isUnderRetention(version, now)
   if (!settings.dispositionEnabled || retentionClass === '' || isOnHold(version)) return false
   if (retention <= 0 || retention * 1000 > now) return false
   const name = retentionClass.toLowerCase()

@@ -462,7 +462,9 @@ async function addMember(exchange: MapiExchange): Promise<MapiAnswer> {
 }
 
 function mayBeReplicated({ documents }: Tenant): boolean {
-  return documents['tenant']?.['replicationConfigurationEnabled'] !== false
+  const set = documents['tenant']
+  // What the configuration file has may be.
+  return set === undefined || set['replicationConfigurationEnabled'] === true
 }
 
 async function pauseMember(exchange: MapiExchange): Promise<MapiAnswer> {

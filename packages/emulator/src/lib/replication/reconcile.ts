@@ -67,9 +67,24 @@ async function step(channel: Channel, path: string, means: Means): Promise<Outco
     means.sent(side, change.op === 'directory' ? 0 : 1, 0)
     return side.system.commitReplicated(side.namespace, change)
   })
-  await Promise.all(commits)
+  await Promise.all([...commits, ...directoriesLeft(primary, replica, path)])
   acknowledge(sides, path, sequences)
   return 'agreed'
+}
+
+/** Makes the directories that came with an object, also where that has gone again since. */
+function directoriesLeft(one: Side, other: Side, path: string): Promise<void>[] {
+  const pairs: readonly (readonly [Side, Side])[] = [
+    [one, other],
+    [other, one],
+  ]
+  return pairs.flatMap(([from, to]) => {
+    const changes = directoriesFor(from, to, path, false)
+    const at = from.system.now()
+    return changes.length === 0
+      ? []
+      : to.system.commitReplicated(to.namespace, { op: 'batch', path, changes, at })
+  })
 }
 
 type Plan =
@@ -193,8 +208,8 @@ function relocation(
   const entry = side.namespace.find(path) as StoredObject
   const current = currentOf(entry)!
   const to = freeName(channel, side, path, entry)
-  const moved: Version = { ...current, collision: true }
   const at = side.system.now()
+  const moved: Version = { ...current, change: at, collision: true }
   const left = entry.versions.slice(0, -1)
   const changes: Change[] = [
     { op: 'versions', path: to, versions: [moved], at },
@@ -272,7 +287,7 @@ async function carryVersions(
     const at = own.reduce((latest, { change }) => Math.max(latest, change), 0) || from.system.now()
     const before = new Set(contentOf(to, path).map(versionKey))
     const change: Change = { op: 'versions', path, versions: own, at }
-    const directories = live ? directoriesFor(from, to, path) : []
+    const directories = own.length > 0 ? directoriesFor(from, to, path, live) : []
     const added = own.filter((version) => !version.marker && !before.has(versionKey(version))).length
     means.sent(to, Math.max(1, added), bytes)
     return to.system.commitReplicated(
@@ -280,9 +295,10 @@ async function carryVersions(
       directories.length === 0 ? change : { op: 'batch', path, changes: [...directories, change], at },
     )
   })
-  const results = await Promise.allSettled(commits)
+  const left = directoriesLeft(primary, replica, path)
+  const results = await Promise.allSettled([...commits, ...left])
   for (const [index, result] of results.entries()) {
-    if (result.status === 'rejected') discard([localized[index]!])
+    if (result.status === 'rejected' && localized[index] !== undefined) discard([localized[index]])
   }
   const failed = results.find(({ status }) => status === 'rejected')
   if (failed !== undefined) throw (failed as PromiseRejectedResult).reason
@@ -316,14 +332,16 @@ function versionsOf(side: Side, path: string): VersionSide {
   return { versions: contentOf(side, path), agreed }
 }
 
-/** Directories on the way that the one side has and the other lacks, with their times. */
-function directoriesFor(from: Side, to: Side, path: string): Change[] {
+/** Directories on the way that the one side has and the other lacks, with their times; not those it has removed, unless needed. */
+function directoriesFor(from: Side, to: Side, path: string, needed = true): Change[] {
   const changes: Change[] = []
   for (let at = path.indexOf('/'); at !== -1; at = path.indexOf('/', at + 1)) {
     const above = path.slice(0, at)
     if (liveDirectory(to.namespace.find(above)) !== undefined) continue
     const own = liveDirectory(from.namespace.find(above))
-    if (own !== undefined) changes.push({ op: 'directory', path: above, at: own.created, change: own.change })
+    const removed = !needed && to.line.agreed(above, kindKey) === 'directory'
+    if (own !== undefined && !removed)
+      changes.push({ op: 'directory', path: above, at: own.created, change: own.change })
   }
   return changes
 }
