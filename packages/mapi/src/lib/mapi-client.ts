@@ -29,7 +29,7 @@ import type { DocumentSchema } from './schema.ts'
  * Of a client. All but `format`, `maximumDocumentSize`, `deadline`, `headersTimeout` and `bodyTimeout` belong to the connection that it
  * makes for a target.
  */
-export interface MapiClientOptions extends Omit<ConnectionOptions, 'verifyHash'> {
+export interface MapiClientOptions extends Omit<ConnectionOptions, 'hedge' | 'verifyHash'> {
   /** The form in which documents are asked for and sent. Both are read to the same values. Default `xml`, HCP's own default. */
   readonly format?: DocumentFormat
   /** A longer document is refused. Bytes, default 4 MiB. */
