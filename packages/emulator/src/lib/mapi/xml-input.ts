@@ -90,16 +90,22 @@ export function parseXml(text: string): { readonly root: string; readonly value:
   return root
 }
 
+/** The first entity that is not known ends it: a body may have a million of them. */
 function unescaped(text: string): string {
-  if (!text.includes('&')) return text
-  return text.replaceAll(/&([^;&<]{0,10});?/g, (all, name: string) => {
+  let out = ''
+  let from = 0
+  for (let at = text.indexOf('&'); at !== -1; at = text.indexOf('&', from)) {
+    out += text.slice(from, at)
+    const name = text.slice(at + 1, at + 12).split(';', 1)[0]!
     const plain = Object.hasOwn(entities, name) ? entities[name] : undefined
     const digits = /^#(?:x([0-9a-fA-F]{1,6})|(\d{1,7}))$/.exec(name)
     const code = digits === null ? NaN : parseInt(digits[1] ?? digits[2]!, digits[1] === undefined ? 10 : 16)
-    if (!all.endsWith(';') || (plain === undefined && !isCharacter(code)))
+    from = at + name.length + 2
+    if (text[from - 1] !== ';' || (plain === undefined && !isCharacter(code)))
       throw malformed('an entity is not known')
-    return plain ?? String.fromCodePoint(code)
-  })
+    out += plain ?? String.fromCodePoint(code)
+  }
+  return out + text.slice(from)
 }
 
 function isCharacter(code: number): boolean {
