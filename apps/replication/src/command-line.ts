@@ -43,8 +43,8 @@ export interface CommandLine {
 }
 
 /** @returns `help` if that is asked for. @throws {UsageError} */
-export function readCommandLine(password: string | undefined): CommandLine | 'help' {
-  const { values, positionals } = readArguments()
+export function readCommandLine(args: readonly string[], password: string | undefined): CommandLine | 'help' {
+  const { values, positionals } = readArguments(args)
   if (values.help === true) return 'help'
   const [command = 'links', link, ...more] = positionals
   if (command !== 'links' && command !== 'watch' && command !== 'failover') {
@@ -78,16 +78,17 @@ function goalOf(text: string | undefined): FailoverGoal | undefined {
   throw new UsageError(`--goal is failOver, return or roundTrip, not '${text}'.`)
 }
 
-function readArguments(): ReturnType<typeof parse> {
+function readArguments(args: readonly string[]): ReturnType<typeof parse> {
   try {
-    return parse()
+    return parse(args)
   } catch (error) {
     throw new UsageError((error as Error).message)
   }
 }
 
-const parse = () =>
+const parse = (args: readonly string[]) =>
   parseArgs({
+    args: [...args],
     allowPositionals: true,
     options: {
       system: { type: 'string' },

@@ -28,7 +28,7 @@ try {
 
 async function run(): Promise<void> {
   const { signal } = stop
-  const line = readCommandLine(process.env['HCP_PASSWORD'])
+  const line = readCommandLine(process.argv.slice(2), process.env['HCP_PASSWORD'])
   if (line === 'help') {
     console.log(usage)
     return

@@ -1,6 +1,7 @@
 import { execFile } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, test } from 'vitest'
+import { readCommandLine } from './command-line.ts'
 
 const main = fileURLToPath(new URL('main.ts', import.meta.url))
 
@@ -81,18 +82,22 @@ describe('the program', () => {
     expect([code, stderr]).toEqual([130, ''])
     expect(stdout).toMatch(/Watching hcp1-hcp2.*\n.*GOOD: Synchronizing data\n/)
   })
-  test.each([
-    [['shout'], "There is no command 'shout'."],
-    [['watch', 'a', 'b'], 'Name one link at most.'],
-    [['--goal', 'x'], '--goal is failOver'],
-    [['--interval', '0'], '--interval takes a number'],
-    [['--system', 'admin.x.test'], 'HCP_PASSWORD'],
-    [['--other', 'admin.x.test'], '--other needs --system.'],
-    [['--what'], '--what'],
-  ])('says what is wrong with %j', async (args, message) => {
-    const { code, stderr } = await run(args)
+  test('says what is wrong with its arguments', async () => {
+    const { code, stderr } = await run(['shout'])
     expect(code).toBe(2)
-    expect(stderr).toContain(message)
+    expect(stderr).toContain("There is no command 'shout'.")
     expect(stderr).toContain('usage:')
   })
+})
+
+test.each([
+  [['watch', 'a', 'b'], 'Name one link at most.'],
+  [['--goal', 'x'], '--goal is failOver'],
+  [['--interval', '0'], '--interval takes a number'],
+  [['--items', '1e3'], '--items takes a number from 1 up'],
+  [['--system', 'admin.x.test'], 'HCP_PASSWORD'],
+  [['--other', 'admin.x.test'], '--other needs --system.'],
+  [['--what'], '--what'],
+])('arguments that cannot be worked with: %j', (args, message) => {
+  expect(() => readCommandLine(args, undefined)).toThrow(message)
 })

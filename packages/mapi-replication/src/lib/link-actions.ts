@@ -125,13 +125,8 @@ async function beginRecovery(place: ActionPlace): Promise<ActionResult> {
   // Accepted by HCP and not failed over any more: whatever it says now, perhaps that it is suspended, the word was known.
   const hasBegun = (link: Link): boolean => linkState(link) !== 'failedOver'
   const found = refused === undefined ? await settle(place, hasBegun) : await place.read()
-  if (found === undefined) throw refused ?? unseen(place, found)
-  if (hasBegun(found)) {
-    if (first !== undefined) return first
-    // Refused since it had begun already, by somebody else or by HCP itself?
-    if (isDone(action, found) !== true) throw refused ?? unseen(place, found)
-    return { link: place.name, action, sent: 'beginRecovery', settled: true }
-  }
+  if (first !== undefined && found !== undefined && hasBegun(found)) return first
+  if (found === undefined || hasBegun(found)) throw refused ?? unseen(place, found)
   let second: ActionResult
   try {
     second = await send(place, action, 'beginRecover')
