@@ -207,6 +207,37 @@ test.each<[string, string, string]>([
   expect((await ask(slow!, { method: 'POST', path, body, headers })).status).toBe(200)
 })
 
+/** Byte for byte what the Python package sends, white space and all. */
+const declaration = '<?xml version="1.0" encoding="UTF-8" standalone="yes"?>\n'
+const pythonPrepare = (sNodes: string): string =>
+  `${declaration}<logPrepare>\n  <startDate>01/01/1970</startDate>\n  <endDate>01/01/2100</endDate>\n  ${sNodes}\n</logPrepare>\n`
+const pythonDownload = (nodes: string, sNodes: string, content: string): string =>
+  `${declaration}<logDownload>\n    ${nodes}\n    <snodes>${sNodes}</snodes>\n    <content>${content}</content>\n</logDownload>`
+
+test.each([
+  [pythonPrepare(''), pythonDownload('', '', all), 'HCPLogs-hcp1.test-'],
+  [
+    pythonPrepare('<snodes>s1,s2</snodes>'),
+    pythonDownload('<nodes>101,102</nodes>', 's1,s2', 'SYSTEM'),
+    'HCPLogs-hcp1.test-sys-',
+  ],
+])('the requests of the Python package are understood: %j', async (preparation, selection, fileName) => {
+  const hcp = quick!
+  const headers = { 'Content-Type': 'application/xml', Accept: '*/*' }
+  hcp.seedLogs({ bytes: 0 })
+  await prepared(hcp, preparation)
+  const { status, headers: got } = await ask(hcp, {
+    method: 'POST',
+    path: '/download',
+    body: selection,
+    headers,
+  })
+  expect(status).toBe(200)
+  expect(got['content-disposition']!.split('=')[1]).toMatch(new RegExp(`^${fileName}\\d{8}-\\d{4}\\.zip$`))
+  expect((await ask(hcp, { method: 'POST', path: '?cancel=' })).status).toBe(200)
+  hcp.seedLogs({ bytes: 64 * 1024 ** 2 })
+})
+
 test('the status in JSON has booleans, and content as one text', async () => {
   const { text } = await ask(slow!, { headers: { Accept: 'application/json' } })
   expect(JSON.parse(text)).toEqual({
