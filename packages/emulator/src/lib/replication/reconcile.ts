@@ -113,6 +113,7 @@ function planOf(channel: Channel, path: string): Plan {
   if (one?.kind !== 'object' && other?.kind !== 'object') return nothing
   const merged = mergeVersions(versionsOf(primary, path), versionsOf(replica, path), {
     versioning: primary.namespace.settings.versioning || replica.namespace.settings.versioning,
+    favoured: channel.source === 'primary' ? 'one' : 'other',
   })
   if (merged.collides === undefined) return { kind: 'versions', versions: merged.versions }
   return relocation(channel, merged.collides === 'one' ? primary : replica, path)
@@ -131,9 +132,7 @@ function planDirectory(
     const left = mergeVersions(
       versionsOf(opposite, path),
       { ...versionsOf(side, path), versions: none },
-      {
-        versioning: true,
-      },
+      { versioning: true, favoured: 'one' },
     )
     const last = left.versions.at(-1)
     if (last !== undefined && !last.marker) return relocation(channel, opposite, path)

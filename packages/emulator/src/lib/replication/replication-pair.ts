@@ -453,7 +453,8 @@ export class ReplicationPair {
       return { name, system, namespace, line }
     }
     const [primary, replica] = [sideOf('primary', one), sideOf('replica', other)]
-    const channel = { linkId: link.state.id, name: one.id, primary, replica }
+    const { id: linkId, source } = link.state
+    const channel = { linkId, source, name: one.id, primary, replica }
     for (const { side, path } of differences(primary, replica)) side.line.add(path)
     this.transfers.add({ channel, link, tenantId, busy: new Set() })
   }

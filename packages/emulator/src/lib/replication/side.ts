@@ -22,6 +22,8 @@ export interface Side {
 /** A namespace that is on both systems and on a link between them. */
 export interface Channel {
   readonly linkId: string
+  /** Where the link was made. */
+  readonly source: SideName
   /** As configured: name and tenant, for example `n1.m`. */
   readonly name: string
   readonly primary: Side

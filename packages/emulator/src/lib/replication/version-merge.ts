@@ -22,6 +22,8 @@ export interface VersionSide {
 export interface MergeRules {
   /** Two current versions that were made apart are both kept in one history. */
   readonly versioning: boolean
+  /** Whose object keeps the name if both are of the same time. */
+  readonly favoured: 'one' | 'other'
 }
 
 /** What both sides are to have. The data that a version refers to may be of either side's store. */
@@ -76,10 +78,12 @@ export function mergeVersions(one: VersionSide, other: VersionSide, rules: Merge
     if (second.marker && !first.marker && second.id > first.id) merged.delete(keys.other!)
     const apart = !ofOther.has(keys.one!) && !ofOne.has(keys.other!)
     if (!first.marker && !second.marker && apart && !rules.versioning) {
-      const [older, olderKey, newer, newerKey] =
-        first.id < second.id || (first.id === second.id && keys.one! > keys.other!)
-          ? [first, keys.one!, second, keys.other!]
-          : [second, keys.other!, first, keys.one!]
+      // Of two that were made in the same millisecond, that of the system where the link was made counts as the later.
+      const loses =
+        first.ingest < second.ingest || (first.ingest === second.ingest && rules.favoured === 'other')
+      const [older, olderKey, newer, newerKey] = loses
+        ? [first, keys.one!, second, keys.other!]
+        : [second, keys.other!, first, keys.one!]
       if (sameContent(older, newer)) {
         merged.delete(olderKey)
         merged.set(newerKey, withStricter(mergeMetadata(newer, older, undefined), newer))
