@@ -40,6 +40,8 @@ interface Condition {
   readonly writes: readonly [allowed: Expected, onFailover: Expected, neither: Expected]
   /** Failures in a row that are a failover. */
   readonly failures?: number
+  /** Tries of a request. */
+  readonly attempts?: number
   readonly arrange: (connections: readonly Connection[]) => Promise<void>
 }
 
@@ -65,9 +67,19 @@ const conditions: readonly Condition[] = [
     arrange: async () => void hcp.addFault({ ...all, kind: 'refuse', when: 'connect' }),
   },
   {
+    // The request that makes the primary count as failed over goes on to the replica itself.
+    name: 'all nodes refuse often enough',
+    reads: ['replica', 'replica', 'HCP_REPLICA'],
+    writes: ['replica', 'replica', 'HCP_REPLICA'],
+    failures: 2,
+    arrange: async () => void hcp.addFault({ ...all, kind: 'refuse', when: 'connect' }),
+  },
+  {
     name: 'all nodes are silent',
     reads: ['replica', 'HCP_TIMEOUT', 'HCP_TIMEOUT'],
     writes: ['HCP_', 'HCP_', 'HCP_'],
+    // Time limits have a grain of a second.
+    attempts: 1,
     arrange: async () => void hcp.addFault({ ...all, kind: 'hang', when: 'beforeHead' }),
   },
   {
@@ -163,7 +175,7 @@ function summary(outcome: HcpResponse | HcpError): string {
 const methods = ['GET', 'HEAD', 'PUT', 'POST', 'DELETE'] as const
 
 /** One connection for each strategy, all at a time. */
-function connect(strategy: readonly number[], failures: number): Connection {
+function connect(strategy: readonly number[], failures: number, attempts: number): Connection {
   const target = new Target('n1.m.hcp1.test', {
     ...common(),
     replica: {
@@ -175,7 +187,7 @@ function connect(strategy: readonly number[], failures: number): Connection {
   return new Connection(target, {
     connectTimeout: 2_000,
     headersTimeout: 500,
-    retry: { attempts: 2, minDelay: 1, maxDelay: 2 },
+    retry: { attempts, minDelay: 1, maxDelay: 2 },
   })
 }
 
@@ -211,7 +223,7 @@ async function check(
 
 test.each(conditions)(
   'when $name each strategy reaches what it may, and nothing else',
-  async ({ reads, writes, failures = 1_000, arrange }) => {
+  async ({ reads, writes, failures = 1_000, attempts = 2, arrange }) => {
     await recover()
     const paths = new Map<string, string>()
     for (const [name] of strategies) {
@@ -220,7 +232,7 @@ test.each(conditions)(
         paths.set(name + method, path)
       }
     }
-    const connections = strategies.map(([, strategy]) => connect(strategy, failures))
+    const connections = strategies.map(([, strategy]) => connect(strategy, failures, attempts))
     try {
       await arrange(connections)
       const wrong: string[] = []

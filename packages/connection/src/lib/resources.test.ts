@@ -90,6 +90,17 @@ test('a process ends with its work, though nothing was closed', async () => {
   await server[Symbol.asyncDispose]()
 })
 
+test('nor do probes of a primary that is gone keep it', async () => {
+  const gone = await scriptServer()
+  const replica = await scriptServer()
+  const ports = [gone.port, replica.port]
+  await gone[Symbol.asyncDispose]()
+  const { stdout } = await run(process.execPath, [child('idle-child.ts'), ...ports.map(String)])
+  expect(Number(stdout)).toBeLessThan(5_000)
+  expect(replica.seen).toHaveLength(2)
+  await replica[Symbol.asyncDispose]()
+})
+
 test('memory does not grow with the size of a body, up or down', async () => {
   const server = createServer((request, response) => {
     if (request.method === 'PUT') {
