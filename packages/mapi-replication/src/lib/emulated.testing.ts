@@ -53,6 +53,21 @@ export class EmulatedPair implements AsyncDisposable {
     return target
   }
 
+  /** Found by its name, which another system may answer to. */
+  namedTarget(name: SystemName): Target {
+    const { hcp } = this
+    const { ports } = name === 'hcp1' ? hcp.ready : hcp.ready.replica!
+    const target = new Target(`admin.${name}.test`, {
+      authorization: new NativeAuthorization('sysadmin', 's01'),
+      port: ports.mapi,
+      nameServers: [hcp.dns],
+      cache: false,
+      tls: { ca: hcp.ca },
+    })
+    this.#targets.push(target)
+    return target
+  }
+
   client(
     name: SystemName,
     options: ReplicationClientOptions = {},

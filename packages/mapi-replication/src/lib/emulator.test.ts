@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { EmulatedPair } from './emulated.testing.ts'
 import { planFailover } from './failover-plan.ts'
 import { executeFailover } from './failover-run.ts'
+import { viewLink } from './failover-view.ts'
 import { linkState } from './link-state.ts'
 import type { ReplicationClient } from './replication-client.ts'
 import { when } from './when.ts'
@@ -175,3 +176,21 @@ test.each(['a-a', 'a-p'])(
     expect((await planFailover({ ...parties, link, goal: 'return' })).steps).toEqual([])
   },
 )
+
+test('where the survivor serves the names of the failed system, that is not taken for its being back', async () => {
+  const named = pair.client('hcp1', {}, pair.namedTarget('hcp1'))
+  const parties = { survivor: hcp2, failed: named, link: 'a-a' }
+  expect((await viewLink(hcp2, named, 'a-a')).failed).toMatchObject({ state: 'replicating' })
+  await pair.hcp.stopCluster('primary')
+  await hcp2.failOver('a-a')
+  const fresh = pair.client('hcp1', {}, pair.namedTarget('hcp1'))
+  expect((await viewLink(hcp2, fresh, 'a-a')).failed).toMatchObject({ state: 'refuses' })
+  const plan = await planFailover({ ...parties, failed: fresh })
+  expect(plan.warnings.join()).toContain('it cannot be told from here whether it works')
+  await expect(hcp2.failBack('a-a')).rejects.toMatchObject({ code: 'REPLICATION_REFUSED' })
+
+  await pair.hcp.startCluster('primary')
+  const events = executeFailover(plan, { survivor: hcp2, failed: fresh, interval: 20, deadline: 10_000 })
+  for await (const event of events) void event
+  expect((await hcp2.link('a-a')).status).toBe('GOOD')
+})

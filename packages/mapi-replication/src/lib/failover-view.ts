@@ -33,12 +33,16 @@ const patience = 5_000
 /** Codes of errors without an answer. */
 const silent: ReadonlySet<unknown> = new Set(['HCP_CONNECT', 'HCP_DNS', 'HCP_SOCKET', 'HCP_TIMEOUT'])
 
-/** Looks at both at the same time. The survivor has to answer. */
+/**
+ * Looks at both systems at the same time.
+ *
+ * @param failed May be silent, which is waited for 5 s at most, or refuse; the survivor has to answer.
+ */
 export async function viewLink(
   survivor: ReplicationClient,
   failed: ReplicationClient | undefined,
   name: string,
-  signal: AbortSignal | undefined,
+  signal?: AbortSignal,
 ): Promise<FailoverView> {
   const [here, there] = await Promise.all([
     survivor.link(name, { ...(signal && { signal }) }),
