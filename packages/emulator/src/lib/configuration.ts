@@ -29,6 +29,7 @@ export class Configuration {
   readonly administrators: Map<string, Account>
   documents: Documents = {}
   readonly #tenantsById = new Map<string, Tenant>()
+  readonly #removed = new Map<string, Tenant>()
   readonly #administratorsById = new Map<string, Account>()
   /** The last change of everything that was changed, in the order of the first ones: what is in a tenant comes after it. */
   readonly #changed = new Map<string, Configured>()
@@ -107,9 +108,11 @@ export class Configuration {
     }
     if (value === null) {
       this.#tenantsById.delete(id)
+      if (tenant !== undefined) this.#removed.set(id, tenant)
       return
     }
-    if (tenant === undefined) tenant = new Tenant(value)
+    // One whose removal could not be kept has its accounts again.
+    tenant ??= this.#removed.get(id) ?? new Tenant(value)
     tenant.configure(value)
     this.#tenantsById.set(id, tenant)
     this.tenants.set(value.name.toLowerCase(), tenant)

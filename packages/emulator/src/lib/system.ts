@@ -263,6 +263,7 @@ export class System implements SystemSurface {
         this.#apply(before.toReversed())
         throw error
       }
+      if (journal.size > this.#compactAt) this.#compact(journal)
     }
     for (const listener of this.listeners) for (const change of changes) await listener(change)
   }

@@ -138,11 +138,12 @@ export class Tenant {
   setNamespace(state: NamespaceState): void {
     const { id, settings, documents } = state
     let namespace = this.#namespacesById.get(id)
-    if (namespace === undefined) namespace = new Namespace(this.name, settings, state)
-    else forget(this.namespaces, namespace)
+    if (namespace === undefined) {
+      // One whose removal could not be kept is as it was.
+      const at = this.deleted.findIndex((each) => each.id === id)
+      namespace = at === -1 ? new Namespace(this.name, settings, state) : this.deleted.splice(at, 1)[0]!
+    } else forget(this.namespaces, namespace)
     namespace.configure(settings, documents)
-    const deleted = this.deleted.findIndex((each) => each.id === id)
-    if (deleted !== -1) this.deleted.splice(deleted, 1)
     this.#namespacesById.set(id, namespace)
     this.namespaces.set(settings.name.toLowerCase(), namespace)
     this.#derive()
