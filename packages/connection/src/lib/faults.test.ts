@@ -333,9 +333,12 @@ describe('nodes', () => {
         const storing = paths.map((path) =>
           connection.put(path, () => Readable.from(dripping(large)), { size: large.length }),
         )
-        await new Promise((resolve) => {
-          setTimeout(resolve, 60)
-        })
+        // However busy the machine is, something must be on its way to the node.
+        do {
+          await new Promise((resolve) => {
+            setTimeout(resolve, 40)
+          })
+        } while (!connection.sockets.has(hcp.nodes[0] as string))
         await hcp.stopNode(1)
         const answers = await Promise.all(storing)
         await hcp.startNode(1)
