@@ -57,6 +57,8 @@ export interface ControlSurface {
   /** Whether there was such a fault. */
   removeLinkFault?(id: number): boolean | Promise<boolean>
   clearLinkFaults?(): void | Promise<void>
+  /** Resolves when nothing waits on links that carry something. */
+  replicated?(): Promise<void>
   /** Requests served, with a `sequence` above `since`. */
   requests(since: number): readonly RequestRecord[]
 }
@@ -290,6 +292,17 @@ function routesOf(surface: ControlSurface): readonly Route[] {
           const behaviour = await readFields<ReplicationBehaviour>(request, known)
           if (surface.setReplication === undefined) throw unlinked()
           await surface.setReplication(behaviour)
+          return done
+        },
+      },
+    },
+    {
+      path: /^\/replication\/wait$/,
+      methods: {
+        async POST(_match, request) {
+          await readFields(request, [])
+          if (surface.replicated === undefined) throw unlinked()
+          await surface.replicated()
           return done
         },
       },

@@ -33,6 +33,7 @@ describe('what is said at the start', () => {
       'caFile',
       'tenants',
       'replica',
+      'link',
     ])
     expect(ready).toMatchObject({
       ready: true,
@@ -164,7 +165,8 @@ describe('certificates', () => {
     ['m.hcp1.test', 'ok'],
     ['admin.hcp1.test', 'ok'],
     ['a.n1.m.hcp1.test', 'ERR_TLS_CERT_ALTNAME_INVALID'],
-    ['n1.m.hcp2.test', 'ERR_TLS_CERT_ALTNAME_INVALID'],
+    ['n1.m.hcp2.test', 'ok'],
+    ['n1.m.hcp3.test', 'ERR_TLS_CERT_ALTNAME_INVALID'],
   ])('for %s: %s', async (name, result) => {
     expect(await handshake(name)).toBe(result)
   })

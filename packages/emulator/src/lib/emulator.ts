@@ -371,6 +371,7 @@ export class Emulator implements AsyncDisposable {
             addLinkFault: (fault: LinkFault) => emulator.addLinkFault(fault),
             removeLinkFault: (id: number) => emulator.removeLinkFault(id),
             clearLinkFaults: () => emulator.clearLinkFaults(),
+            replicated: () => emulator.replicated(),
           }),
       seedLogs: (seed) => emulator.seedLogs(seed),
       failLogs: (failures) => emulator.failLogs(failures),

@@ -1,3 +1,6 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import type { EmulatorOptions } from '../emulator.ts'
 import { MapiTester } from '../mapi/mapi.testing.ts'
@@ -511,6 +514,35 @@ describe('what is refused', () => {
       expect(await chosen.act('one', 'failBack')).toBe(refusedAction)
     },
   )
+})
+
+test('links, settings and states survive the end of the emulator', async () => {
+  const data = await mkdtemp(join(tmpdir(), 'hcp-emulator-test-'))
+  try {
+    let before: unknown
+    {
+      await using operators = await Operators.start({ ...passive, data })
+      const { one, other, systems } = operators
+      await systems.one.put('a', 'x')
+      await systems.hcp.replicated()
+      await one.change('POST', root, { connectivityTimeoutSeconds: 7 })
+      await one.change('POST', `${root}/links/one%20way`, { description: 'kept', name: 'renamed' })
+      expect(await operators.act('other', 'failOver', 'renamed')).toBe(200)
+      await systems.other.put('b', 'y')
+      before = await other.read(`${root}/links/renamed?verbose=true`)
+      expect(before).toMatchObject({ statistics: { objectsPending: 1 } })
+    }
+    await using operators = await Operators.start({ ...passive, data })
+    const { one, other, systems } = operators
+    expect(await one.read(root)).toMatchObject({ connectivityTimeoutSeconds: 7 })
+    expect(await other.read(`${root}/links/renamed?verbose=true`)).toEqual(before)
+    expect((await systems.one.put('c', 'z')).status).toBe(403)
+    expect(await operators.act('other', 'beginRecovery', 'renamed')).toBe(200)
+    await systems.hcp.replicated()
+    expect(await systems.one.read('b')).toBe('y')
+  } finally {
+    await rm(data, { recursive: true, force: true })
+  }
 })
 
 describe('links that are made', () => {

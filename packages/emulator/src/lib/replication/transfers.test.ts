@@ -477,6 +477,7 @@ describe('faults of the link', () => {
     expect((await call('DELETE', path))[0]).toBe(404)
     expect((await call('POST', '/replication/faults', { kind: 'odd' }))[0]).toBe(400)
     expect(await call('DELETE', '/replication/faults')).toEqual([200, {}])
+    expect(await call('POST', '/replication/wait')).toEqual([200, {}])
     expect(await call('PUT', '/replication', { lagMs: 5, recoveryMs: 7 })).toEqual([200, {}])
     expect((await call('GET', '/'))[1]).toMatchObject({ replication: { lagMs: 5, recoveryMs: 7 } })
     expect((await call('PUT', '/replication', { lagMs: -1 }))[0]).toBe(400)

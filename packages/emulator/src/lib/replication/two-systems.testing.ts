@@ -1,6 +1,6 @@
 import { Pool } from 'undici'
 import type { Dispatcher } from 'undici'
-import type { Emulator, EmulatorOptions } from '../emulator.ts'
+import type { Emulator, EmulatorOptions, SystemSummary } from '../emulator.ts'
 import { startEmulator } from '../emulator.ts'
 import { credentials } from '../wire.testing.ts'
 
@@ -23,12 +23,12 @@ export interface Asking {
 export class Client {
   readonly cluster: 'primary' | 'replica'
   readonly domain: string
-  readonly #hcp: Emulator
+  readonly #hcp: Emulator | undefined
   readonly #origins: readonly string[]
   #pools: readonly Pool[]
 
-  constructor(hcp: Emulator, cluster: 'primary' | 'replica') {
-    const { domain, nodes, ports } = cluster === 'primary' ? hcp.ready : hcp.ready.replica!
+  constructor(ready: SystemSummary, cluster: 'primary' | 'replica', hcp?: Emulator) {
+    const { domain, nodes, ports } = ready
     this.#hcp = hcp
     this.cluster = cluster
     this.domain = domain
@@ -68,14 +68,14 @@ export class Client {
   }
 
   async stop(): Promise<void> {
-    await this.#hcp.stopCluster(this.cluster)
+    await this.#hcp!.stopCluster(this.cluster)
     // No connection that has been cut is to be used again.
     await this.close()
     this.#pools = this.#origins.map((origin) => new Pool(origin, { connections: 4 }))
   }
 
   start(): Promise<void> {
-    return this.#hcp.startCluster(this.cluster)
+    return this.#hcp!.startCluster(this.cluster)
   }
 
   async close(): Promise<void> {
@@ -131,8 +131,8 @@ export class TwoSystems implements AsyncDisposable {
 
   private constructor(hcp: Emulator) {
     this.hcp = hcp
-    this.one = new Client(hcp, 'primary')
-    this.other = new Client(hcp, 'replica')
+    this.one = new Client(hcp.ready, 'primary', hcp)
+    this.other = new Client(hcp.ready.replica!, 'replica', hcp)
   }
 
   /** With one node each, and without delay, unless it is told otherwise. */
