@@ -8,8 +8,6 @@ export interface Account {
   readonly user: string
   readonly password: string
   readonly roles: ReadonlySet<string>
-  /** Data permissions by namespace, with those that the namespace gives to every account. */
-  readonly permissions: ReadonlyMap<string, ReadonlySet<Permission>>
   readonly enabled: boolean
   /** Without any role it may make namespaces and look after those. */
   readonly allowNamespaceManagement: boolean
@@ -81,7 +79,7 @@ export class Authenticator {
 export function permissionsOf(caller: Caller, namespace: Namespace): ReadonlySet<Permission> {
   if (caller === 'refused') return none
   if (caller === 'anonymous') return namespace.anonymous
-  return caller.permissions.get(namespace.settings.name) ?? namespace.authenticated
+  return namespace.permissionsOf(caller)
 }
 
 function cookieOf(cookie: string | undefined): string | undefined {

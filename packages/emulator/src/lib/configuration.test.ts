@@ -25,10 +25,12 @@ function shown({ tenants, administrators, documents }: Configuration): unknown {
       .map(([name, { id, settings: now, documents: own, tenant: of }]) => ({ name, id, now, own, of }))
       .toSorted((one, other) => (one.id < other.id ? -1 : 1)),
     accounts: [...tenant.accounts]
-      .map(([name, { state, permissions }]) => ({
+      .map(([name, account]) => ({
         name,
-        state,
-        permissions: [...permissions].map(([at, list]) => `${at}: ${[...list].join()}`).toSorted(),
+        state: account.state,
+        permissions: [...tenant.namespaces.values()]
+          .map((namespace) => `${namespace.id}: ${[...namespace.permissionsOf(account)].join()}`)
+          .toSorted(),
       }))
       .toSorted((one, other) => (one.name < other.name ? -1 : 1)),
   }))

@@ -121,7 +121,7 @@ export class Configuration {
   #applyAdministrator(value: AccountState | null): void {
     // They are not made and not removed, but for a password that is changed.
     if (value === null) return
-    const account = accountOf(value, undefined)
+    const account = accountOf(value)
     this.#administratorsById.set(value.id, account)
     this.administrators.set(value.user, account)
   }

@@ -49,7 +49,7 @@ function configuredTenant(quota: number): DocumentFields {
 /** The system's administrators: they have no access to data. */
 export function administratorsOf(config: CheckedConfig): Map<string, Account> {
   const accounts = config.systemUsers.map(({ user, password, roles }, index) =>
-    accountOf(plain(user, password, roles, idOf('account', user), index), undefined),
+    accountOf(plain(user, password, roles, idOf('account', user), index)),
   )
   return new Map(accounts.map((account) => [account.user, account]))
 }

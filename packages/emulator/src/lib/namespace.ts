@@ -1,4 +1,5 @@
 import type { Grant } from './access-control-list.ts'
+import type { Account } from './authentication.ts'
 import type { Blob } from './blob-store.ts'
 import { Children } from './children.ts'
 import type { CheckedNamespace } from './config.ts'
@@ -152,6 +153,8 @@ export class Namespace {
   anonymous: ReadonlySet<Permission> = new Set()
   authenticated: ReadonlySet<Permission> = new Set()
   #mask: ReadonlySet<Permission> = new Set(permissionNames)
+  /** Those of accounts that have asked; an account that changes is another. */
+  #permissions = new WeakMap<Account, ReadonlySet<Permission>>()
   readonly usage: Usage = new Usage(this)
   readonly root: Directory = directory(0)
   /** Paths with a PUT in progress: how many, and the highest id that one of them has. */
@@ -191,9 +194,20 @@ export class Namespace {
   /** Sets what anybody at all may be allowed to do. */
   setMask(mask: ReadonlySet<Permission>): void {
     this.#mask = mask
+    this.#permissions = new WeakMap()
     const { anonymousPermissions, authenticatedPermissions } = this.settings
     this.anonymous = new Set(this.masked(anonymousPermissions))
     this.authenticated = new Set(this.masked([...authenticatedPermissions, ...anonymousPermissions]))
+  }
+
+  /** What an account of the tenant may do: what it was given, and what every account may. */
+  permissionsOf(account: Account): ReadonlySet<Permission> {
+    let found = this.#permissions.get(account)
+    if (found === undefined) {
+      found = new Set([...this.masked(account.state.grants[this.id] ?? []), ...this.authenticated])
+      this.#permissions.set(account, found)
+    }
+    return found
   }
 
   /** Those that the masks of the namespace and its tenant let through. */

@@ -115,8 +115,10 @@ export class Tenant {
   configure({ name, documents }: TenantState): void {
     this.#name = name
     this.#documents = documents
-    for (const namespace of this.namespaces.values()) namespace.tenant = name
-    this.#derive()
+    for (const namespace of this.namespaces.values()) {
+      namespace.tenant = name
+      this.#mask(namespace)
+    }
   }
 
   namespaceById(id: string): Namespace | undefined {
@@ -146,7 +148,7 @@ export class Tenant {
     namespace.configure(settings, documents)
     this.#namespacesById.set(id, namespace)
     this.namespaces.set(settings.name.toLowerCase(), namespace)
-    this.#derive()
+    this.#mask(namespace)
   }
 
   removeNamespace(id: string): void {
@@ -155,13 +157,15 @@ export class Tenant {
     this.#namespacesById.delete(id)
     forget(this.namespaces, namespace)
     this.deleted.push(namespace)
-    this.#derive()
   }
 
   setAccount(state: AccountState): void {
     const before = this.#accountsById.get(state.id)
     if (before !== undefined) forget(this.accounts, before)
-    this.#keep(accountOf(state, this))
+    const account = accountOf(state)
+    this.#accountsById.set(state.id, account)
+    this.accounts.set(account.user, account)
+    this.authenticator.forget()
   }
 
   removeAccount(id: string): void {
@@ -172,21 +176,11 @@ export class Tenant {
     this.authenticator.forget()
   }
 
-  #keep(account: Account): void {
-    this.#accountsById.set(account.state.id, account)
-    this.accounts.set(account.user, account)
-    this.authenticator.forget()
-  }
-
-  /** What accounts and namespaces have from the others. */
-  #derive(): void {
-    const tenantMask = maskOf(this.#documents)
-    for (const namespace of this.namespaces.values()) {
-      const own = maskOf(namespace.documents)
-      const mask = permissionNames.filter((name) => tenantMask.has(masks[name]) && own.has(masks[name]))
-      namespace.setMask(new Set(mask))
-    }
-    for (const { state } of this.accounts.values()) this.#keep(accountOf(state, this))
+  /** A namespace lets nobody do what its tenant or itself does not. */
+  #mask(namespace: Namespace): void {
+    const [ofTenant, own] = [maskOf(this.#documents), maskOf(namespace.documents)]
+    const mask = permissionNames.filter((name) => ofTenant.has(masks[name]) && own.has(masks[name]))
+    namespace.setMask(new Set(mask))
   }
 }
 
@@ -202,20 +196,8 @@ function maskOf(documents: Documents): ReadonlySet<string> {
   return Array.isArray(list) ? new Set(list.map(String)) : fullMask
 }
 
-/** An account as requests go by it: of the tenant, or of the system, whose accounts have no access to data. */
-export function accountOf(state: AccountState, tenant: Tenant | undefined): Account {
-  const permissions = [...(tenant?.namespaces.values() ?? [])].map((namespace) => {
-    const own = namespace.masked(state.grants[namespace.id] ?? [])
-    return [namespace.settings.name, new Set([...own, ...namespace.authenticated])] as const
-  })
+/** An account as requests go by it. */
+export function accountOf(state: AccountState): Account {
   const { user, password, roles, enabled, allowNamespaceManagement } = state
-  return {
-    user,
-    password,
-    roles: new Set(roles),
-    permissions: new Map(permissions),
-    enabled,
-    allowNamespaceManagement,
-    state,
-  }
+  return { user, password, roles: new Set(roles), enabled, allowNamespaceManagement, state }
 }
