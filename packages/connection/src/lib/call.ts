@@ -34,6 +34,8 @@ export class Call {
   spent = 0
   /** The call that this one is the part of that asks one system, where there are two. */
   readonly whole: Call | undefined
+  /** The part that was begun last. */
+  #latest: Call | undefined
   /** Of a part: told of each failed try; says whether to leave it at that, because the other system is asked next. */
   leaves: ((outcome: HcpError | HcpResponse) => boolean) | undefined
   /** Of a part: the try that brought the answer, which nobody follows before the answer is chosen. */
@@ -72,6 +74,7 @@ export class Call {
   part(url: string, system: SystemName): Call {
     const part = new Call(this.method, url, undefined, undefined, () => this.end(), system, this)
     part.earlier = this.attempts
+    this.#latest = part
     part.failures.push(...this.failures)
     return part
   }
@@ -134,7 +137,7 @@ export class Call {
       method: this.method,
       url: this.url,
       address,
-      system: this.system,
+      system: (this.#latest ?? this).system,
       attempts: this.attempts,
       failures: [...this.failures],
       sent: this.sent,

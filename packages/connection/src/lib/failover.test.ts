@@ -139,10 +139,10 @@ describe('what may go to the replica', () => {
 
   test.each([
     [readAllowed, [true, false], [true, false], [true, false]],
-    [readOnFailover, [false, false], [true, false], [true, false]],
+    [readOnFailover, [false, false], [true, false], [false, false]],
     [writeAllowed, [false, true], [false, true], [false, true]],
     [writeOnFailover, [false, false], [false, true], [false, false]],
-    [onFailover, [false, false], [true, true], [true, false]],
+    [onFailover, [false, false], [true, true], [false, false]],
     [readAllowed | writeOnFailover, [true, false], [true, true], [true, false]],
   ])(
     'by strategy %i: reads and writes, before, during, and just after a failover',
@@ -158,6 +158,25 @@ describe('what may go to the replica', () => {
       // When the systems are equal again all is as before.
       wait(1_001)
       expect(permitted()).toEqual(expected[0])
+    },
+  )
+
+  test.each([
+    [readAllowed, [true, true, true, true]],
+    [readOnFailover, [false, true, true, false]],
+    [writeAllowed | writeOnFailover, [false, false, false, false]],
+  ])(
+    'by strategy %i: a look for what is missing, before, during, just after a failover, and later',
+    (strategy, expected) => {
+      const state = failover({ differFor: 1_000 }, strategy)
+      const seen = [state.permitsLook]
+      failOver(state)
+      seen.push(state.permitsLook)
+      for (let answer = 0; answer < 3; answer++) succeed(state)
+      seen.push(state.permitsLook)
+      wait(1_001)
+      seen.push(state.permitsLook)
+      expect(seen).toEqual(expected)
     },
   )
 

@@ -166,7 +166,14 @@ export class Failover {
     const { readAllowed, readOnFailover, writeAllowed, writeOnFailover } = ReplicaStrategy
     if ((this.#strategy & (read ? readAllowed : writeAllowed)) !== 0) return true
     if ((this.#strategy & (read ? readOnFailover : writeOnFailover)) === 0) return false
-    return this.active || (read && this.differing)
+    return this.active
+  }
+
+  /** Whether the replica may be asked for what the primary does not have: also for a while after the primary came back. */
+  get permitsLook(): boolean {
+    const { readAllowed, readOnFailover } = ReplicaStrategy
+    if ((this.#strategy & readAllowed) !== 0) return true
+    return (this.#strategy & readOnFailover) !== 0 && this.differing
   }
 
   /** A try, or a request, that began at `since` (`performance.now`) has failed. */

@@ -149,16 +149,16 @@ describe('errors', () => {
 
   test('a deadline bounds both systems together, and tells that something was sent', async () => {
     await withPair(
-      [[stall(), stall()], [stall()]],
+      [[hangUp(), hangUp()], [stall()]],
       everything,
       async ({ connection }) => {
         const began = performance.now()
         const error = await failure(connection.get('/rest/a', { deadline: 400 }))
-        expect(error).toMatchObject({ code: 'HCP_TIMEOUT', phase: 'deadline', sent: true })
+        expect(error).toMatchObject({ code: 'HCP_TIMEOUT', phase: 'deadline', sent: true, system: 'replica' })
         expect(error.attempts).toBeGreaterThan(0)
         expect(performance.now() - began).toBeLessThan(3_000)
       },
-      { headersTimeout: 30_000, retry: 1 },
+      { headersTimeout: 30_000 },
     )
   })
 
@@ -307,6 +307,43 @@ describe('what one system does not have', () => {
       },
       {},
       settings,
+    )
+  })
+
+  test('a look for what is missing is one look, and its failure no failure', async () => {
+    await withPair(
+      [
+        [reply(201), reply(404)],
+        [reply(201), hangUp()],
+      ],
+      [readAllowed, writeAllowed],
+      async ({ replica, connection }) => {
+        // The two may differ from here on.
+        await connection.put('/rest/a', 'x', { system: 'replica' })
+        await connection.put('/rest/b', 'x')
+        expect(await connection.get('/rest/c')).toMatchObject({ status: 404, system: 'primary' })
+        expect(paths(replica)).toEqual(['PUT /rest/a', 'GET /rest/c'])
+      },
+    )
+  })
+
+  test('the answer that was chosen ends with its signal, whichever system was asked last', async () => {
+    const endless: Step = {
+      whole: (socket) => socket.write('HTTP/1.1 404 Not Found\r\nContent-Length: 10000000\r\n\r\nnot'),
+    }
+    await withPair(
+      [[endless], [reply(201), reply(404)]],
+      [readAllowed, writeAllowed],
+      async ({ connection }) => {
+        await connection.put('/rest/a', 'x', { system: 'replica' })
+        const controller = new AbortController()
+        const response = await connection.get('/rest/b', { signal: controller.signal })
+        expect(response).toMatchObject({ status: 404, system: 'primary' })
+        const reading = failure(response.bytes())
+        controller.abort(new Error('enough'))
+        expect((await reading).message).toBe('enough')
+      },
+      { bodyTimeout: 30_000 },
     )
   })
 

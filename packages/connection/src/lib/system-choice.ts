@@ -23,6 +23,7 @@ import { initReplica, notInitialised, type ReplicaSettings } from './replica.ts'
 import { namesOf, type SystemName } from './replica-strategy.ts'
 import type { Plan } from './request-plan.ts'
 import { HcpResponse } from './response.ts'
+import { RetryPolicy } from './retry.ts'
 import { giveUp, SystemClient } from './system-client.ts'
 import type { Target } from './target.ts'
 
@@ -90,7 +91,8 @@ export class SystemChoice {
     if (this.#failover.probeDue) this.#look()
     // Management is each system's own.
     const wanted = options.system ?? (plan.path.startsWith('/mapi') ? 'primary' : undefined)
-    if (wanted === 'replica' && !this.#failover.permits(read)) throw this.#forbidden(plan, undefined)
+    const permitted = read ? this.#failover.permitsLook : this.#failover.permits(read)
+    if (wanted === 'replica' && !permitted) throw this.#forbidden(plan, undefined)
     const standsIn = this.#failover.active && this.#failover.permits(read)
     const first = wanted ?? (standsIn ? 'replica' : 'primary')
     if (read && first === 'primary' && wanted === undefined && this.#hedge !== undefined) {
@@ -113,7 +115,9 @@ export class SystemChoice {
       }
       let two: Part
       try {
-        two = await this.#ask(plan, call.system === 'primary' ? 'replica' : 'primary', false)
+        // What may be nowhere is not worth many tries.
+        const retry = isFailure(outcome) ? plan.retry : new RetryPolicy(false, plan.retry)
+        two = await this.#ask({ ...plan, retry }, call.system === 'primary' ? 'replica' : 'primary', false)
       } catch (error) {
         discard(one)
         throw error
@@ -219,18 +223,17 @@ export class SystemChoice {
   /** Whether the other system is to be asked after this. */
   #moves({ call, outcome, stranger, plan }: Part): boolean {
     const read = isRead(call.method)
+    if (outcome instanceof HcpResponse && isMissing(outcome)) {
+      if (!read) return false
+      // From a primary that is down nothing can be learned.
+      if (call.system === 'replica') return !this.#failover.down
+      return this.#failover.permitsLook && (outcome.status === 410 || this.#failover.differing)
+    }
     if (call.system === 'primary' && !this.#failover.permits(read)) return false
     if (outcome instanceof HcpError) {
       if (!isElsewhere(outcome) || !(read || !call.sent)) return false
-      return plan.retry.budget.take(5)
-    }
-    if (!read) return false
-    const { status } = outcome
-    if (isPassing(status) || (stranger && status === 403)) return plan.retry.budget.take(5)
-    if (!isMissing(outcome)) return false
-    // From a primary that is down nothing can be learned.
-    if (call.system === 'replica') return !this.#failover.down
-    return status === 410 || this.#failover.differing
+    } else if (!read || !(isPassing(outcome.status) || (stranger && outcome.status === 403))) return false
+    return plan.retry.budget.take(5)
   }
 
   /**
@@ -296,12 +299,9 @@ export class SystemChoice {
         const loser = new HcpClosedError('The other system answered first')
         if (first.call === hedge.call) abortPrimary?.(loser)
         else hedge.call.abort(loser)
-        const winner = first.call
-        call.onAbort((reason) => winner.abort(reason))
         return accept(first, answer)
       }
       const second = await other
-      call.onAbort((reason) => second.call.abort(reason))
       const [one, two] = first.call === hedge.call ? [second, first] : [first, second]
       if (this.#forbids(one)) throw await this.#served(one)
       return await this.#better(plan, one, two)
@@ -427,6 +427,9 @@ const isConnect = (outcome: unknown): boolean =>
   outcome instanceof HcpDnsError ||
   (outcome instanceof HcpTimeoutError && outcome.phase === 'connect')
 
+const isFailure = (outcome: HcpResponse | HcpError): boolean =>
+  outcome instanceof HcpError || !isMissing(outcome)
+
 const isMissing = ({ status }: HcpResponse): boolean => status === 404 || status === 410
 
 const isSilence = (failure: unknown): boolean =>
@@ -444,7 +447,9 @@ const isElsewhere = (error: HcpError): boolean =>
     error instanceof HcpAmbiguousError
   )
 
-function accept({ client, plan }: Part, response: HcpResponse): HcpResponse {
+function accept({ client, plan, call }: Part, response: HcpResponse): HcpResponse {
+  // Whichever was asked last: this is the one to be ended from now on.
+  call.whole?.onAbort((reason) => call.abort(reason))
   client.accept(plan, response)
   return response
 }
