@@ -93,6 +93,34 @@ describe('records', () => {
     expect(found).not.toHaveProperty('erasureCodedObjects')
   })
 
+  test('keep their scope, whatever columns there are', async () => {
+    const text = [`${header},scope`, `${line('n1', 6)},x`, `${line('', 6)},namespace`, ''].join('\n')
+    server.play(reply(200, { 'Content-Type': 'text/csv' }, text))
+    expect(await all()).toMatchObject([{ scope: 'namespace' }, { scope: 'tenant' }])
+  })
+
+  test('are not waited for where no line comes', { timeout: 20_000 }, async () => {
+    const head = 'HTTP/1.1 200 OK\r\nContent-Type: text/csv\r\nTransfer-Encoding: chunked\r\n\r\n'
+    for (const piece of [',', '\n', 'x,', '"",', '\r\n']) {
+      const text = piece.repeat(4096)
+      server.play(endless(head, `${text.length.toString(16)}\r\n${text}\r\n`))
+      // oxlint-disable-next-line no-await-in-loop -- one server
+      await expect(all({ deadline: 10_000 })).rejects.toBeInstanceOf(MapiDocumentError)
+    }
+  })
+
+  test('may come in any pieces', async () => {
+    const text = [header, ...Array.from({ length: 2000 }, () => line('n1', 6)), line('', 6)].join('\n')
+    const chunks = text.split(/(?=\n)/).map((each) => `${each.length.toString(16)}\r\n${each}\r\n`)
+    server.play(
+      raw(
+        `HTTP/1.1 200 OK\r\nContent-Type: text/csv\r\nTransfer-Encoding: chunked\r\n\r\n${chunks.join('')}0\r\n\r\n`,
+        'stay',
+      ),
+    )
+    expect(await all()).toHaveLength(2001)
+  })
+
   test('may be none', async () => {
     server.play(report())
     expect(await all()).toEqual([])
@@ -269,6 +297,10 @@ test.each([
   ['Europe/Berlin', '2021-10-31T01:30:00Z', '2021-10-31T02:30:00+0100'],
   ['Asia/Kolkata', '2021-10-31T01:30:00Z', '2021-10-31T07:00:00+0530'],
   ['America/St_Johns', '2021-01-01T00:00:00Z', '2020-12-31T20:30:00-0330'],
+  ['America/New_York', '2021-03-14T06:59:59Z', '2021-03-14T01:59:59-0500'],
+  ['America/New_York', '2021-03-14T07:00:00Z', '2021-03-14T03:00:00-0400'],
+  ['Australia/Lord_Howe', '2021-04-03T14:59:59Z', '2021-04-04T01:59:59+1100'],
+  ['Australia/Lord_Howe', '2021-04-03T15:00:00Z', '2021-04-04T01:30:00+1030'],
   ['UTC', '2021-01-01T00:00:00Z', '2021-01-01T00:00:00+0000'],
 ])('in %s the instant %s is told as %s', async (zone, instant, told) => {
   const program = `

@@ -164,6 +164,8 @@ export async function chargebackReport(
   if (granularity !== 'total' && granularity !== 'day' && granularity !== 'hour') {
     throw new RangeError('granularity must be "total", "day" or "hour"')
   }
+  for (const [name, date] of Object.entries({ start, end }))
+    if (date !== undefined && !(date instanceof Date)) throw new TypeError(`${name} must be a Date`)
   const params = {
     start: start === undefined ? undefined : formatTimestamp(start, zone),
     end: end === undefined ? undefined : formatTimestamp(end, zone),
@@ -227,7 +229,7 @@ export async function* chargeback(
         [nodeOfTexts(columns.map((name, index) => [name, cells[index] ?? '']))],
         'record',
       )
-      last = { scope: found.namespaceName === undefined ? 'tenant' : 'namespace', ...found }
+      last = { ...found, scope: found.namespaceName === undefined ? 'tenant' : 'namespace' }
       yield last
     }
   } catch (error) {
@@ -247,8 +249,30 @@ export async function* chargeback(
 
 async function* decoded(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<string, void> {
   const decoder = new TextDecoder('utf-8', { fatal: true })
-  for await (const chunk of chunks) yield decoder.decode(chunk, { stream: true })
+  let last = ''
+  let unended = 0
+  for await (const chunk of chunks) {
+    const piece = decoder.decode(chunk, { stream: true })
+    const text = last + piece
+    const end = endOfLine(text)
+    // The parser bounds what is in a line, but neither the number of its columns nor that of lines with nothing in them.
+    unended = end === undefined ? unended + piece.length : text.length - end
+    if (unended > 2 * longestLine) {
+      throw new DocumentFault(
+        `it goes on for more than ${2 * longestLine} characters without a line of a report`,
+      )
+    }
+    last = text.slice(-1)
+    yield piece
+  }
   yield decoder.decode()
+}
+
+/** Where the last line with something in it ends. */
+function endOfLine(text: string): number | undefined {
+  let end = Math.max(text.lastIndexOf('\n'), text.lastIndexOf('\r'))
+  while (end > 0 && (text[end - 1] === '\n' || text[end - 1] === '\r')) end--
+  return end > 0 ? end : undefined
 }
 
 function checkColumns(cells: readonly string[]): readonly string[] {

@@ -12,6 +12,7 @@ import { readXml } from './xml-reader.ts'
  */
 export function readDocument<T>(bytes: Uint8Array, format: DocumentFormat, schema: DocumentSchema<T>): T {
   const text = new TextDecoder('utf-8', { fatal: true }).decode(bytes)
+  if (text.trim() === '') throw new DocumentFault('it is empty')
   if (format === 'json') return schema.read([readJson(text)], schema.root)
   const { root, node } = readXml(text)
   // The documents print some roots in two ways.

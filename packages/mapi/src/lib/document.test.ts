@@ -52,6 +52,8 @@ describe('a value', () => {
     ['a time west of London', timestamp(), '2021-12-31T23:59:59-0330', new Date('2022-01-01T03:29:59Z')],
     ['a time with a colon', timestamp(), '2021-05-03T14:07:09+02:00', new Date('2021-05-03T12:07:09Z')],
     ['a time in UTC', timestamp(), '2021-05-03T14:07:09.25Z', new Date('2021-05-03T14:07:09.250Z')],
+    ['the first year', timestamp(), '0001-01-01T00:00:00+0000', new Date('0001-01-01T00:00:00Z')],
+    ['a leap day', timestamp(), '0004-02-29T23:30:00-0100', new Date('0004-03-01T00:30:00Z')],
     ['milliseconds', epochMillis(), '1620043629412', new Date(1620043629412)],
     ['a list with commas', commaList(), ' 10.1.0.11, 10.1.0.12 ', ['10.1.0.11', '10.1.0.12']],
     ['an empty list with commas', commaList(), '', []],
@@ -84,6 +86,8 @@ describe('a value', () => {
     ['a time without a zone', timestamp(), '2021-05-03T14:07:09'],
     ['a day that does not exist', timestamp(), '2021-02-30T14:07:09+0000'],
     ['an hour that does not exist', timestamp(), '2021-02-03T24:07:09+0000'],
+    ['a zone that does not exist', timestamp(), '2021-02-03T23:07:09+9999'],
+    ['a zone of too many minutes', timestamp(), '2021-02-03T23:07:09+0160'],
     ['milliseconds out of range', epochMillis(), '9007199254740992'],
     [
       'what is none of our own',
@@ -152,6 +156,9 @@ describe('a list', () => {
     expect(fromXml(rows, '<row><n>1</n></row>')).toEqual({ row: [{ n: 1 }] })
     expect(fromJson(rows, '{"row":[{"n":1},{"n":2}]}')).toEqual({ row: [{ n: 1 }, { n: 2 }] })
     expect(fromJson(rows, '{}')).toEqual({ row: [] })
+    const perhaps = record({ tags: optional(list('tag', text())) })
+    expect(fromJson(perhaps, '{"tags":[]}')).toEqual({ tags: [] })
+    expect(fromJson(perhaps, '{"tags":null}')).toEqual({})
   })
 })
 

@@ -140,9 +140,9 @@ export function optional<T>(schema: Schema<T>): OptionalSchema<T> {
     kind: schema.kind,
     optional: true,
     read: (nodes, path) => {
-      if (nodes === undefined || nodes.length === 0) return undefined
+      if (nodes === undefined) return undefined
       const [node, ...more] = nodes
-      if (more.length > 0 || node === undefined || node.text !== '' || node.children.size > 0) {
+      if (more.length > 0 || (node !== undefined && (node.text !== '' || node.children.size > 0))) {
         return schema.read(nodes, path)
       }
       try {

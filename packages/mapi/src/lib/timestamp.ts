@@ -19,14 +19,15 @@ export function parseTimestamp(text: string): Date | undefined {
   ]
   const [, , , , , , , fraction = '', sign, zoneHours = '0', zoneMinutes = '0'] = match
   const milliseconds = Number(fraction.padEnd(3, '0').slice(0, 3))
-  const local = Date.UTC(year, month - 1, day, hour, minute, second, milliseconds)
-  // Date.UTC takes February 30 for March 1 or 2.
-  const exact = new Date(local)
-  if (exact.getUTCMonth() !== month - 1 || hour > 23 || minute > 59 || second > 59) {
-    return undefined
-  }
+  const local = new Date(0)
+  // Date.UTC takes the year 1 for 1901.
+  local.setUTCFullYear(year, month - 1, day)
+  // And February 30 is taken for March 1 or 2.
+  if (local.getUTCMonth() !== month - 1 || hour > 23 || minute > 59 || second > 59) return undefined
+  local.setUTCHours(hour, minute, second, milliseconds)
+  if (Number(zoneHours) > 23 || Number(zoneMinutes) > 59) return undefined
   const offset = (Number(zoneHours) * 60 + Number(zoneMinutes)) * (sign === '-' ? -1 : 1)
-  return new Date(local - offset * 60_000)
+  return new Date(local.getTime() - offset * 60_000)
 }
 
 /**
