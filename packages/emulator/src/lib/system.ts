@@ -129,7 +129,7 @@ export class System implements SystemSurface {
       const [name = '', tenant = ''] = String(ns).toLowerCase().split('.')
       const namespace = this.tenants.get(tenant)?.namespaces.get(name)
       if (namespace === undefined) strangers = true
-      else if (sent !== undefined) namespace.line?.acknowledge(String(sent), Number(sequence))
+      else if (sent !== undefined) namespace.line?.acknowledge(sent as string, Number(sequence))
       else if (waiting !== undefined) this.#lineOf(namespace).restore(waiting as WaitingRecord)
       else {
         const whole = change as unknown as Change

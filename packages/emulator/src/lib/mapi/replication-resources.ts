@@ -11,7 +11,7 @@ import { otherSide, sideNames } from '../replication/side.ts'
 import type { Tenant } from '../tenant.ts'
 import { zonedTime } from '../times.ts'
 import { documentTypes, negotiated } from './documents.ts'
-import { boolean, choice, group, integer, matching, need, readFields, text } from './fields.ts'
+import { boolean, choice, group, integer, matching, need, readFields, text, textOf } from './fields.ts'
 import type { Field, Fields } from './fields.ts'
 import type { LinkView } from './replication-documents.ts'
 import { linkDocument, pendingDocument, scheduleDocument } from './replication-documents.ts'
@@ -161,7 +161,8 @@ async function changeService(exchange: MapiExchange): Promise<MapiAnswer> {
     if (action === 'shutDownAllLinks') {
       const reason = exchange.query.get(action)!.trim()
       if (reason === '') throw new Refusal(400, "The parameter 'shutDownAllLinks' needs a reason.")
-      if ([...reason].length > 1_024) throw new Refusal(400, 'The reason is longer than 1024 characters.')
+      if (Array.from(reason).length > 1_024)
+        throw new Refusal(400, 'The reason is longer than 1024 characters.')
       pair.shutDown[side] = reason
     } else pair.shutDown[side] = null
   } else {
@@ -260,9 +261,9 @@ async function createLink(exchange: MapiExchange): Promise<MapiAnswer> {
   need(fields, 'name', 'type', 'connection')
   const connection = fields['connection'] as DocumentFields
   need(connection, 'remoteHost')
-  const name = String(fields['name'])
+  const name = textOf(fields['name'])
   if (pair.link(name) !== undefined) throw new Refusal(409, 'There is a link with this name.')
-  checkPeer(pair, side, String(connection['remoteHost']))
+  checkPeer(pair, side, textOf(connection['remoteHost']))
   if (!pair.connected) throw new Refusal(400, 'The remote system cannot be reached.')
   if (!pair.certificatesShared)
     throw new Refusal(400, 'The systems do not have the replication server certificates of each other.')
@@ -323,7 +324,7 @@ function setPlain(state: LinkState, side: SideName, type: string, fields: Docume
     }
     state.failover = settings
   }
-  if (fields['description'] !== undefined) state.description = String(fields['description'])
+  if (fields['description'] !== undefined) state.description = textOf(fields['description'])
   if (fields['compression'] !== undefined) state.compression = fields['compression'] === true
   if (fields['encryption'] !== undefined) state.encryption = fields['encryption'] === true
   if (fields['priority'] !== undefined) state.priority = fields['priority'] as LinkState['priority']
@@ -359,13 +360,13 @@ async function changeLink(exchange: MapiExchange): Promise<MapiAnswer> {
   if (type !== before && state.phase !== 'normal')
     throw new Refusal(400, 'The type of a link that is failed over cannot be changed.')
   const name = fields['name']
-  const known = name === undefined ? undefined : pair.link(String(name))
+  const known = name === undefined ? undefined : pair.link(textOf(name))
   if (known !== undefined && known !== link) throw new Refusal(409, 'There is a link with this name.')
   const connection = fields['connection'] as DocumentFields | undefined
-  if (connection?.['remoteHost'] !== undefined) checkPeer(pair, side, String(connection['remoteHost']))
+  if (connection?.['remoteHost'] !== undefined) checkPeer(pair, side, textOf(connection['remoteHost']))
   setPlain(state, side, type, fields)
   if (connection !== undefined) setHosts(state, side, connection)
-  if (name !== undefined) state.name = String(name)
+  if (name !== undefined) state.name = textOf(name)
   if (type !== before) {
     state.mode = 'ACTIVE_ACTIVE'
     state.suspended = true
@@ -549,7 +550,7 @@ function readSchedule(exchange: MapiExchange): MapiAnswer {
 
 const transitionFields: Fields = {
   time: (raw, name) => {
-    const value = String(text(6, 1)(raw, name))
+    const value = textOf(text(6, 1)(raw, name))
     if (hourOfWeek(value) !== undefined) return value
     throw new Refusal(400, `The value of the property '${name}' is invalid: it must be such as Mon:07.`)
   },

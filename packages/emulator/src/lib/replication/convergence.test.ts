@@ -56,18 +56,12 @@ test('whatever both sides did while apart, they are equal afterwards, and nothin
         else if (step.do === 'settle') await hcp.replicated()
         else if (step.do === 'stop') {
           down.add(step.side)
-          await clients[step.side]!.stop()
+          await clients[step.side].stop()
         } else if (step.do === 'start') {
           down.delete(step.side)
-          await clients[step.side]!.start()
+          await clients[step.side].start()
         } else if ('path' in step && !down.has(step.side)) {
-          await act(
-            clients[step.side]!,
-            step,
-            `${folder}/${names[step.path]}`,
-            `${folder} ${++content}`,
-            kept,
-          )
+          await act(clients[step.side], step, `${folder}/${names[step.path]}`, `${folder} ${++content}`, kept)
         }
       }
       hcp.clearLinkFaults()

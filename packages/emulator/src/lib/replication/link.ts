@@ -70,17 +70,17 @@ export interface LinkSurroundings {
   readonly now: () => number
   readonly refusedAction: 400 | 403 | 409
   /** Since when the systems cannot reach each other, in epoch milliseconds. */
-  readonly lostSince: number | undefined
+  readonly lostSince: () => number | undefined
   /** Milliseconds of the last phase of a recovery, at least. */
-  readonly recoveryMs: number
+  readonly recoveryMs: () => number
   readonly isUp: (side: SideName) => boolean
-  readonly isShutDown: boolean
+  readonly isShutDown: () => boolean
   /** Seconds after which a side says that the connection is lost. */
   readonly connectivityTimeout: (side: SideName) => number
   /** Each has the other's certificate. */
-  readonly certificatesShared: boolean
+  readonly certificatesShared: () => boolean
   /** Nothing moves, though it should. */
-  readonly paused: boolean
+  readonly paused: () => boolean
   /** How many paths wait on a side, and since when: epoch milliseconds. */
   readonly waiting: (
     link: Link,
@@ -157,8 +157,8 @@ export class Link {
   sends(side: SideName): boolean {
     const { suspended, storageFull, phase, schedule, mode } = this.state
     const { lostSince, isShutDown, paused, now } = this.#around
-    if (suspended || storageFull !== undefined || isShutDown || paused || lostSince !== undefined)
-      return false
+    if (suspended || storageFull !== undefined || isShutDown() || paused()) return false
+    if (lostSince() !== undefined) return false
     if (phase === 'failedOver') return false
     const time = now()
     const governing = mode === 'ACTIVE_ACTIVE' ? side : this.state.source
@@ -173,16 +173,9 @@ export class Link {
   isReadOnly(side: SideName): boolean {
     const { mode, phase, source } = this.state
     if (mode === 'ACTIVE_ACTIVE') return false
-    switch (phase) {
-      case 'normal':
-        return side !== source
-      case 'failedOver':
-        return side === source && this.#around.lostSince === undefined
-      case 'recovering':
-        return side === source
-      case 'completing':
-        return true
-    }
+    if (phase === 'normal') return side !== source
+    if (phase === 'failedOver') return side === source && this.#around.lostSince() === undefined
+    return phase === 'completing' || side === source
   }
 
   /** The side whose clients are served by the other. */
@@ -199,16 +192,16 @@ export class Link {
     const bad = (statusMessage: string): LinkStatus => ({ status: 'BAD', statusMessage })
     const passive = mode === 'ACTIVE_PASSIVE'
     if (phase === 'failedOver') return warning('Failed over')
-    if (state.suspended || around.isShutDown) return warning('Suspended by user')
+    if (state.suspended || around.isShutDown()) return warning('Suspended by user')
     if (storageFull !== undefined)
       return warning(`${storageFull === side ? 'Local' : 'Remote'} storage full, link suspended`)
     const now = around.now()
-    const { lostSince } = around
+    const lostSince = around.lostSince()
     if (lostSince !== undefined && now - lostSince >= around.connectivityTimeout(side) * 1000)
       return bad('Broken link')
     if (this.statistics[side].rates.errors >= highErrorRate) return bad('High error rate')
     const { since } = around.waiting(this, side)
-    if (around.paused && since !== undefined && now - since >= stalledAfter) return bad('Stalled link')
+    if (around.paused() && since !== undefined && now - since >= stalledAfter) return bad('Stalled link')
     if (phase === 'recovering') return warning(side === source ? 'Receiving data' : 'Recovering data')
     if (phase === 'completing') return warning(side === source ? 'Receiving data' : 'Completing recovery')
     if (isOff(state.schedule[passive ? source : side], now)) return warning('Scheduled off period')
@@ -281,8 +274,8 @@ export class Link {
   settle(): boolean {
     const { state } = this
     const { mode, phase, source } = state
-    const { now, lostSince, isUp, recoveryMs, waiting } = this.#around
-    const time = now()
+    const { now, isUp, waiting } = this.#around
+    const [time, lostSince] = [now(), this.#around.lostSince()]
     if (phase === 'normal' && lostSince !== undefined && !state.suspended) {
       const candidates: readonly SideName[] =
         mode === 'ACTIVE_ACTIVE' ? [source, otherSide(source)] : [otherSide(source)]
@@ -302,7 +295,7 @@ export class Link {
     }
     if (phase === 'completing' && lostSince === undefined) {
       const left = waiting(this, 'primary').count + waiting(this, 'replica').count
-      if (left === 0 && time - (state.completingSince ?? time) >= recoveryMs) {
+      if (left === 0 && time - (state.completingSince ?? time) >= this.#around.recoveryMs()) {
         this.#backToNormal()
         return true
       }
@@ -313,14 +306,14 @@ export class Link {
   /** When `settle` may have something to do if nothing else happens: epoch milliseconds. */
   get deadline(): number {
     const { phase, completingSince, failover } = this.state
-    const { lostSince, recoveryMs } = this.#around
+    const lostSince = this.#around.lostSince()
     if (phase === 'normal' && lostSince !== undefined) {
       const waits = Object.values(failover).flatMap(({ autoFailover, autoFailoverMinutes }) =>
         autoFailover ? autoFailoverMinutes * minute : [],
       )
       return lostSince + Math.min(...waits)
     }
-    if (phase === 'completing') return (completingSince ?? 0) + recoveryMs
+    if (phase === 'completing') return (completingSince ?? 0) + this.#around.recoveryMs()
     return phase === 'recovering' ? 0 : Infinity
   }
 
@@ -341,8 +334,8 @@ export class Link {
   }
 
   #needPeer(): void {
-    this.#need(this.#around.lostSince === undefined, 'The other system cannot be reached.')
-    this.#need(this.#around.certificatesShared, 'The systems do not have the certificates of each other.')
+    this.#need(this.#around.lostSince() === undefined, 'The other system cannot be reached.')
+    this.#need(this.#around.certificatesShared(), 'The systems do not have the certificates of each other.')
   }
 
   #need(holds: boolean, message: string): void {

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import type { EmulatorOptions } from '../emulator.ts'
 import { MapiTester } from '../mapi/mapi.testing.ts'
-import { TwoSystems } from './two-systems.testing.ts'
+import { replicaOf, TwoSystems } from './two-systems.testing.ts'
 
 const root = '/services/replication'
 const at = `${root}/links/hcp1-hcp2`
@@ -21,11 +21,7 @@ class Operators implements AsyncDisposable {
     this.systems = systems
     this.clock = clock
     this.one = new MapiTester(systems.hcp)
-    this.other = new MapiTester({
-      ...systems.hcp,
-      ...systems.hcp.ready.replica!,
-      ca: systems.hcp.ca,
-    } as never)
+    this.other = new MapiTester(replicaOf(systems.hcp))
   }
 
   static async start(options: EmulatorOptions = {}): Promise<Operators> {

@@ -107,7 +107,7 @@ export class ReplicationPair {
       lag: () => this.#behaviour.lagMs,
       full: (link, side) => {
         link.state.storageFull = side
-        this.update()
+        void this.update()
       },
       idle: () => this.settle(),
     })
@@ -171,30 +171,19 @@ export class ReplicationPair {
 
   #linkOf(state: LinkState): Link {
     const { now, choices } = this.#options.primary
-    const pair = this
     return new Link(state, {
       now,
       refusedAction: choices.refusedAction,
-      get lostSince() {
-        return pair.#lostSince
-      },
-      get recoveryMs() {
-        return pair.#behaviour.recoveryMs
-      },
-      get isShutDown() {
-        return sideNames.some((side) => pair.shutDown[side] !== null)
-      },
-      get paused() {
-        return pair.#behaviour.paused
-      },
-      get certificatesShared() {
-        return pair.certificatesShared
-      },
-      isUp: (side) => pair.isUp(side),
-      connectivityTimeout: (side) => pair.services[side].connectivityTimeoutSeconds,
-      waiting: (link, side) => pair.waiting(link, side),
+      lostSince: () => this.#lostSince,
+      recoveryMs: () => this.#behaviour.recoveryMs,
+      isShutDown: () => sideNames.some((side) => this.shutDown[side] !== null),
+      paused: () => this.#behaviour.paused,
+      certificatesShared: () => this.certificatesShared,
+      isUp: (side) => this.isUp(side),
+      connectivityTimeout: (side) => this.services[side].connectivityTimeoutSeconds,
+      waiting: (link, side) => this.waiting(link, side),
       resend: (link, side) => {
-        for (const { channel } of pair.worksOf(link)) channel[side].line.addAll()
+        for (const { channel } of this.worksOf(link)) channel[side].line.addAll()
       },
     })
   }
@@ -434,9 +423,7 @@ export class ReplicationPair {
         }
       }
     }
-    for (const { channel } of [...this.transfers.works]) {
-      if (!wanted.has(channel.name)) this.transfers.remove(channel.name)
-    }
+    this.transfers.keep(wanted)
     for (const system of Object.values(this.#systems)) {
       for (const tenant of system.tenants.values()) {
         for (const namespace of tenant.namespaces.values())
@@ -491,7 +478,7 @@ export class ReplicationPair {
       const kept: ConfigurationChange[] = []
       for (const each of this.#configurations[side]) {
         const { change, at } = each
-        const tenantId = change.set === 'tenant' ? change.id : 'tenant' in change ? change.tenant! : ''
+        const tenantId = change.set === 'tenant' ? change.id : 'tenant' in change ? change.tenant : ''
         const link = this.linkOfTenant(tenantId)
         if (link === undefined) continue
         if (!link.sends(side) || link.isPaused(tenantId)) kept.push(each)

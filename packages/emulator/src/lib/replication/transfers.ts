@@ -59,11 +59,13 @@ export class Transfers {
     for (const side of sideNames) work.channel[side].line.onSafe = () => this.wake()
   }
 
-  remove(name: string): void {
-    const work = this.#works.get(name)
-    if (work === undefined) return
-    this.#works.delete(name)
-    for (const side of sideNames) work.channel[side].line.onSafe = undefined
+  /** Ends all work but that on these. */
+  keep(names: ReadonlySet<string>): void {
+    for (const [name, { channel }] of this.#works) {
+      if (names.has(name)) continue
+      this.#works.delete(name)
+      for (const side of sideNames) channel[side].line.onSafe = undefined
+    }
   }
 
   /** Something may have to be done now: called whenever anything changes. */

@@ -123,6 +123,12 @@ export class Client {
   }
 }
 
+/** What a client needs to know of the second system, in the form of the first one's. */
+export function replicaOf(hcp: Emulator): Emulator {
+  const { domain, nodes, ports } = hcp.ready.replica!
+  return { domain, nodes, ports, ca: hcp.ca } as Partial<Emulator> as Emulator
+}
+
 /** Two linked systems and a client of each. */
 export class TwoSystems implements AsyncDisposable {
   readonly hcp: Emulator
