@@ -36,6 +36,8 @@ export const mediaTypes: Readonly<Record<DocumentFormat, string>> = {
  */
 export function writeDocument({ root, value }: Document, format: DocumentFormat): string {
   checkName(root)
+  if (value === null || typeof value !== 'object' || Array.isArray(value) || value instanceof Date)
+    throw new TypeError(`The value of the document <${root}> must be an object of named parts`)
   return format === 'xml'
     ? `<?xml version="1.0" encoding="UTF-8"?>${xmlOf(root, value, root)}`
     : JSON.stringify(jsonOf(value, root))

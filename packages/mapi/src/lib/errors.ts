@@ -80,6 +80,8 @@ export interface RefusalContext {
   readonly roles: MapiRoles | undefined
   /** Whether HCP has done something else for these credentials. */
   readonly accepted: boolean
+  /** What was in the query and is for nobody's eyes. */
+  readonly secrets: readonly string[]
 }
 
 export const requestOf = ({ method, url }: HcpResponse): string => `${method} ${url}`
@@ -94,8 +96,11 @@ export const factsOf = ({ method, url, address, attempts }: HcpResponse): ErrorF
 
 /** The error for an answer that is not 2xx. Its body is the caller's to give up. */
 export function mapiError(response: HcpResponse, context: RefusalContext): MapiError {
-  const { status, statusText } = response
-  const reason = response.errorMessage?.slice(0, 1000)
+  const { status } = response
+  // A server may repeat what it was asked.
+  const statusText = withoutSecrets(response.statusText, context.secrets)
+  const { errorMessage } = response
+  const reason = errorMessage && withoutSecrets(errorMessage, context.secrets).slice(0, 1000)
   const said = reason === undefined || reason === '' ? '' : ` (${reason})`
   const answer = `${requestOf(response)} was answered with ${`${status} ${statusText.slice(0, 200)}`.trim()}${said}`
   const facts = factsOf(response)
@@ -125,6 +130,16 @@ export function mapiError(response: HcpResponse, context: RefusalContext): MapiE
       return new MapiError(status, reason, `${answer}.`, facts)
   }
 }
+
+/** Whether they come as they are, as in a URL, or as in a form. */
+const withoutSecrets = (said: string, secrets: readonly string[]): string =>
+  secrets
+    .flatMap((secret) => [
+      encodeURIComponent(secret).replaceAll('%20', '+'),
+      encodeURIComponent(secret),
+      secret,
+    ])
+    .reduce((text, secret) => text.replaceAll(secret, '***'), said)
 
 function forbidden(
   answer: string,

@@ -1,4 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises'
+import { inspect } from 'node:util'
 import { NativeAuthorization } from '@hcp/auth'
 import { Connection, HcpError, HcpResponseError, Target } from '@hcp/connection'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
@@ -235,6 +236,44 @@ describe('changing', () => {
     await mapi.create(things, given)
     await mapi.remove(path)
   })
+
+  test('a web page is none, whatever its status; an empty answer that calls itself one is', async () => {
+    const type = { 'Content-Type': 'text/html; charset=UTF-8' }
+    server.play(reply(200, type, ' \n<html>Login</html>'))
+    const calls = [
+      () => mapi.create(things, given),
+      () => mapi.change(path, given),
+      () => mapi.act(path, 'failOver'),
+      () => mapi.remove(path),
+    ]
+    for (const call of calls) {
+      // oxlint-disable-next-line no-await-in-loop -- one server
+      await expect(call()).rejects.toSatisfy(
+        (error) => error instanceof MapiDocumentError && error.sent && /web page/.test(error.message),
+      )
+    }
+    expect(server.seen).toHaveLength(calls.length)
+    server.play(reply(200, type), reply(200, type, '\r\n'))
+    await mapi.create(things, given)
+    await mapi.remove(path)
+  })
+
+  test.each<[string, (client: MapiClient) => Promise<unknown>, RegExp]>([
+    ['no document', (client) => client.change(path, null as never), /document must be an object/],
+    ['text', (client) => client.create(path, '<thing/>' as never), /document must be an object/],
+    ['a list', (client) => client.create(path, { root: 'a', value: [] as never }), /object of named parts/],
+    ['no schema', (client) => client.read(path, record({}) as never), /a schema made by document\(\)/],
+    [
+      'no list',
+      (client) => Array.fromAsync(client.names(path, null as never)),
+      /how the collection is called/,
+    ],
+  ])('%s is refused in words before anything is sent', async (_, call, words) => {
+    await expect((async () => call(mapi))()).rejects.toSatisfy(
+      (error) => error instanceof TypeError && words.test(error.message),
+    )
+    expect(server.seen).toHaveLength(0)
+  })
 })
 
 describe('what HCP refuses', () => {
@@ -266,6 +305,22 @@ describe('what HCP refuses', () => {
     )
     expect(JSON.stringify(error)).not.toMatch(/secret|password/)
     expect(server.seen).toHaveLength(1)
+  })
+
+  test('a password that HCP repeats is in no error', async () => {
+    const password = 'Top Secret/1'
+    for (const repeated of ['Top Secret/1', 'Top%20Secret%2F1', 'Top+Secret%2F1']) {
+      server.play(raw(`HTTP/1.1 400 ${repeated}\r\nX-HCP-ErrorMessage: '${repeated}' is weak\r\n\r\n`))
+      for (const call of [
+        () => mapi.create(things, undefined, { params: { username: 'u', password } }),
+        () => mapi.act(path, 'resetPasswords', password),
+      ]) {
+        // oxlint-disable-next-line no-await-in-loop -- one server
+        const error = (await call().catch((caught: unknown) => caught)) as MapiRequestError
+        expect(error.reason).toBe("'***' is weak")
+        expect(inspect(error, { depth: 9, showHidden: true })).not.toMatch(/Secret/)
+      }
+    }
   })
 
   const roles = { system: ['ADMINISTRATOR', 'SERVICE'] }

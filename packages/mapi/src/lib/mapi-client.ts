@@ -210,6 +210,11 @@ export class MapiClient implements AsyncDisposable {
   /** One resource, read by its schema. */
   async read<T>(path: MapiPath, schema: DocumentSchema<T>, options: ReadOptions = {}): Promise<T> {
     checkOptions('MapiClient.read', options, known.read)
+    if (
+      typeof (schema as DocumentSchema<T> | undefined)?.read !== 'function' ||
+      typeof schema.root !== 'string'
+    )
+      throw new TypeError('MapiClient.read: a schema made by document() is required')
     const { format = this.#format, verbose, params, retry } = options
     const accept = mediaTypes[checkFormat(format)]
     const query = verbose === undefined ? params : { verbose: checkBoolean('verbose', verbose), ...params }
@@ -253,7 +258,8 @@ export class MapiClient implements AsyncDisposable {
   /** Changes what the document names, and nothing else. */
   async change(path: MapiPath, document: Document, options: WriteOptions = {}): Promise<void> {
     checkOptions('MapiClient.change', options, known.change)
-    if (document === undefined) throw new TypeError('MapiClient.change: a document is required')
+    if (document === undefined)
+      throw new TypeError('MapiClient.change: a document is required, { root, value }')
     await this.#write('POST', path, document, options)
   }
 
@@ -274,8 +280,7 @@ export class MapiClient implements AsyncDisposable {
   /** Deletes a resource. Never repeated. @throws {MapiNotFoundError} if there is none. */
   async remove(path: MapiPath, options: MapiCallOptions = {}): Promise<void> {
     checkOptions('MapiClient.remove', options, known.remove)
-    const response = await this.#send('DELETE', path, options, { idempotent: false })
-    void response.dump()
+    await noPage(await this.#send('DELETE', path, options, { idempotent: false }))
   }
 
   /**
@@ -327,14 +332,15 @@ export class MapiClient implements AsyncDisposable {
     options: WriteOptions,
   ): Promise<void> {
     const format = checkFormat(options.format ?? this.#format)
+    if (document === null || (document !== undefined && typeof document !== 'object'))
+      throw new TypeError('document must be an object { root, value }')
     const body = document === undefined ? undefined : writeDocument(document, format)
     const response = await this.#send(method, path, options, {
       body,
       headers: body === undefined ? undefined : { 'content-type': mediaTypes[format] },
       idempotent: false,
     })
-    // Nothing is expected in it.
-    void response.dump()
+    await noPage(response)
   }
 
   /** One request, whose answer is 2xx or among `accepted`; else an error, and the body is given up. */
@@ -356,7 +362,13 @@ export class MapiClient implements AsyncDisposable {
     if (response.ok || accepted.includes(response.status)) return response
     // Nobody waits for the rest of it.
     void response.dump()
-    throw mapiError(response, { fqdn: this.target.fqdn, level: this.level, roles, accepted: this.#accepted })
+    throw mapiError(response, {
+      fqdn: this.target.fqdn,
+      level: this.level,
+      roles,
+      accepted: this.#accepted,
+      secrets: secretsIn(params),
+    })
   }
 
   async #documentOf<T>(response: HcpResponse, schema: DocumentSchema<T>, asked: DocumentFormat): Promise<T> {
@@ -392,6 +404,27 @@ export class MapiClient implements AsyncDisposable {
     return Buffer.concat(pieces, size)
   }
 }
+
+/** Gives up the body of an answer in which nothing is expected; a web page is no answer of HCP's. */
+async function noPage(response: HcpResponse): Promise<void> {
+  if (!/^text\/html\b/i.test(response.header('content-type') ?? '')) {
+    void response.dump()
+    return
+  }
+  for await (const piece of response) {
+    if (piece.every((byte) => byte <= 0x20)) continue
+    throw new MapiDocumentError(
+      `${requestOf(response)} was answered with ${response.status} and a web page, as gateways and login pages do. Whether HCP has carried it out is not known.`,
+      factsOf(response),
+    )
+  }
+}
+
+/** What HCP wants in a query, and must not come back in a message: passwords. */
+const secretsIn = (params: MapiCallOptions['params']): readonly string[] =>
+  Object.entries(params ?? {}).flatMap(([name, value]) =>
+    /passwords?$/i.test(name) && typeof value === 'string' && value !== '' ? [value] : [],
+  )
 
 /** Whether the transfer broke in a way that another GET may mend. */
 function isBroken(error: unknown): boolean {

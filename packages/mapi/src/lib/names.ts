@@ -59,6 +59,10 @@ const mostStepsBack = 1000
  */
 export function namesOf(client: MapiClient, path: MapiPath, list: NameList, options: PageOptions): Names {
   checkOptions('MapiClient.names', options, known)
+  if (list === null || typeof list !== 'object')
+    throw new TypeError(
+      "list must say how the collection is called, such as { root: 'namespaces', element: 'name' }",
+    )
   const { root, element } = list
   const schema = nameList(checkString('root', root), checkString('element', element))
   const {
