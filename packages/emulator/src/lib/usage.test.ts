@@ -34,8 +34,14 @@ test('every request is in the hour that it was counted in, and in no other', () 
           ...expected,
         ])
         expect(found.every(({ bytesIn, bytesOut }) => bytesOut === 2 * bytesIn)).toBe(true)
-        const total = found.reduce((sum, { writes }) => sum + writes, 0)
+        let total = 0
+        for (const each of found) {
+          total += each.writes
+          expect(usage.at(each.hour).objectCount).toBe(total)
+          expect(usage.between(each.hour, each.hour)).toEqual([each])
+        }
         expect(usage.at(Math.floor(now / hour)).objectCount).toBe(total)
+        expect(usage.between(found[1]?.hour ?? 0, Infinity)).toEqual(found.slice(found.length > 1 ? 1 : 0))
       },
     ),
   )

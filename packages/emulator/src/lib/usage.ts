@@ -105,14 +105,26 @@ export class Usage {
 
   /** Those from one hour to another in which anything was done. */
   between(from: number, to: number): readonly UsageHour[] {
-    const current = this.#current === undefined ? [] : [this.#current]
-    return [...this.#hours, ...current].filter(({ hour }) => hour >= from && hour <= to)
+    const found = this.#hours.slice(this.#after(from - 1), this.#after(to))
+    const current = this.#current
+    return current !== undefined && current.hour >= from && current.hour <= to ? [...found, current] : found
   }
 
   /** What there was at the end of an hour. */
   at(hour: number): Holdings {
     if (this.#current === undefined || hour >= this.#current.hour) return this.holdings
-    return this.#hours.findLast((each) => each.hour <= hour) ?? nothing
+    return this.#hours[this.#after(hour) - 1] ?? nothing
+  }
+
+  /** Where the hours after this one begin: a report asks for thousands of intervals. */
+  #after(hour: number): number {
+    let [low, high] = [0, this.#hours.length]
+    while (low < high) {
+      const middle = (low + high) >> 1
+      if (this.#hours[middle]!.hour <= hour) low = middle + 1
+      else high = middle
+    }
+    return low
   }
 
   /** Takes a record of the journal back. */
