@@ -9,6 +9,11 @@ export function checkText(name: string, value: unknown, longest: number): string
   return value
 }
 
+export function checkObject(name: string, value: unknown): void {
+  if (typeof value !== 'object' || value === null || Array.isArray(value))
+    throw new TypeError(`${name} must be an object`)
+}
+
 /** The name of a link, as HCP allows it. */
 export const checkLinkName = (value: unknown): string => checkText("The link's name", value, 64)
 

@@ -1,9 +1,9 @@
-import { checkLinkName } from './arguments.ts'
+import { checkLinkName, checkObject } from './arguments.ts'
 import { LinkType } from './constants.ts'
 import { ReplicationPlanError } from './errors.ts'
 import { type FailoverView, viewLink } from './failover-view.ts'
 import type { LinkState } from './link-state.ts'
-import type { ReplicationClient } from './replication-client.ts'
+import { ReplicationClient } from './replication-client.ts'
 
 /**
  * Where the plan leads: `failOver`, to the link being failed over; `return`, from there back to normal replication; `roundTrip`, both.
@@ -81,9 +81,15 @@ const failedOver: ReadonlySet<LinkState> = new Set(['failedOver', 'recovering', 
  * @see HCP System Management Help, "Failover and failback workflows"
  */
 export async function planFailover(question: FailoverQuestion): Promise<FailoverPlan> {
+  checkObject('The question', question)
   for (const name in question)
     if (!known.has(name)) throw new TypeError(`planFailover: unknown option "${name}"`)
   const { survivor, failed, link: name, goal, force = false, signal } = question
+  if (!(survivor instanceof ReplicationClient)) throw new TypeError('survivor must be a ReplicationClient')
+  if (failed !== undefined && !(failed instanceof ReplicationClient))
+    throw new TypeError('failed must be a ReplicationClient, or be left out')
+  if (failed?.system === survivor.system)
+    throw new RangeError(`survivor and failed are the same system, ${survivor.system}`)
   checkLinkName(name)
   if (goal !== undefined && !goals.has(goal)) {
     throw new RangeError(`goal must be one of ${[...goals].join(', ')}`)
@@ -152,9 +158,12 @@ export function splitDanger({ survivor, failed }: FailoverView): string | undefi
   if (failed?.state === 'unreachable') return undefined
   if (failed !== undefined && failed.state !== 'missing' && failed.state !== 'failedOver')
     return `${other} still answers (${failed.state}), so ${split}`
-  if (failed === undefined && survivor.link.status === 'GOOD')
-    return `the link works (${survivor.link.statusMessage}), so ${other} does too, and ${split}`
-  return undefined
+  if (survivor.link.status !== 'GOOD') return undefined
+  const works = `the link works (${survivor.link.statusMessage})`
+  if (failed === undefined) return `${works}, so ${other} does too, and ${split}`
+  return failed.state === 'missing'
+    ? `${works}, and ${other} does not know it, so it is another system that is at its other end and works, and ${split}`
+    : undefined
 }
 
 function stepsBack(view: FailoverView, isOver: boolean, warnings: string[]): FailoverStep[] {

@@ -44,6 +44,20 @@ export type FailoverEvent =
   | { readonly kind: 'done'; readonly step: FailoverStep; readonly already: boolean; readonly link: Link }
   | { readonly kind: 'declined'; readonly step: FailoverStep }
 
+/** A plan may have been kept as text: only these are carried out. */
+const kinds: Readonly<Record<FailoverStepName, FailoverStep['kind']>> = {
+  failOver: 'action',
+  awaitFailedOver: 'wait',
+  awaitOtherSystem: 'wait',
+  restore: 'action',
+  awaitRestored: 'wait',
+  failBack: 'action',
+  beginRecovery: 'action',
+  awaitNearlyUpToDate: 'wait',
+  completeRecovery: 'action',
+  awaitGood: 'wait',
+}
+
 const known: ReadonlySet<string> = new Set([
   'survivor',
   'failed',
@@ -74,6 +88,9 @@ export function executeFailover(
   checkSignal(signal)
   for (const each of typeof deadline === 'object' ? Object.values(deadline) : [deadline])
     if (each !== undefined) checkDeadline(each)
+  for (const { name, kind } of plan.steps) {
+    if (kinds[name] !== kind) throw new TypeError(`The plan has a step that is in no plan: ${name}`)
+  }
   if (survivor.system !== plan.survivor) {
     throw new TypeError(`The plan is for ${plan.survivor} as survivor, not for ${survivor.system}`)
   }

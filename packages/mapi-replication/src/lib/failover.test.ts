@@ -152,6 +152,7 @@ describe('a plan', () => {
     ['works', 'broken', {}, 'split'],
     ['refuses', 'broken', {}, 'split'],
     ['silent', 'normal', { failed: undefined } as never, 'split'],
+    ['forgot', 'normal', {}, 'split'],
     ['works', 'suspended', { goal: 'return' }, 'state'],
     ['works', 'recovering', { goal: 'failOver' }, 'state'],
   ])(
@@ -190,6 +191,14 @@ describe('a plan', () => {
     )
     expect(() => executeFailover(plan, { survivor, failed, deadline: { failBack: 0 } })).toThrow(RangeError)
     await expect(planFailover({ survivor, link, goal: 'back' as never })).rejects.toThrow(RangeError)
+    await expect(planFailover({ link } as never)).rejects.toThrow('survivor must be a ReplicationClient')
+    await expect(planFailover({ survivor, failed: {} as never, link })).rejects.toThrow('failed must be')
+    await expect(planFailover({ survivor, failed: survivor, link })).rejects.toThrow('the same system')
+    await expect(planFailover(undefined as never)).rejects.toThrow('must be an object')
+    for (const name of ['deleteLink', 'toString', 'awaitGood']) {
+      const strange = { ...plan, steps: [{ ...plan.steps[0]!, name: name as never }] }
+      expect(() => executeFailover(strange, { survivor, failed })).toThrow('a step that is in no plan')
+    }
   })
 })
 

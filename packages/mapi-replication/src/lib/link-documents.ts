@@ -1,5 +1,5 @@
 import type { Document, DocumentValue } from '@hcp/mapi'
-import { checkLinkName, checkText, checkWhole } from './arguments.ts'
+import { checkLinkName, checkObject, checkText, checkWhole } from './arguments.ts'
 import { checkLinkType, LinkType } from './constants.ts'
 import type { FailoverSettings, Link, LinkSettings } from './link.ts'
 import type { ReplicationSettings } from './settings.ts'
@@ -60,6 +60,7 @@ function linkDocument(link: LinkChanges): Document {
   const { connection, description, failoverSettings } = link
   if (description !== undefined && description !== '') checkText('description', description, 1024)
   checkFailover(failoverSettings, link.type)
+  if (connection !== undefined) checkObject('connection', connection)
   const { remoteHost, remotePort, localHost, localPort } = connection ?? {}
   for (const [name, port] of Object.entries({ remotePort, localPort }))
     if (port !== undefined) checkWhole(`connection.${name}`, port, 1, 65_535)
@@ -89,12 +90,13 @@ function hostsOf(name: string, hosts: string | readonly string[]): string {
 
 function checkFailover(settings: FailoverSettings | undefined, type: string | undefined): void {
   if (settings === undefined) return
-  checkRecord('failoverSettings', settings)
+  checkObject('failoverSettings', settings)
   for (const side of ['local', 'remote'] as const) {
     const rule = settings[side]
     if (rule === undefined) continue
-    const { autoFailoverMinutes, autoCompleteRecovery, autoCompleteRecoveryMinutes } = rule
     const where = `failoverSettings.${side}`
+    checkObject(where, rule)
+    const { autoFailoverMinutes, autoCompleteRecovery, autoCompleteRecoveryMinutes } = rule
     if (autoFailoverMinutes !== undefined)
       checkWhole(`${where}.autoFailoverMinutes`, autoFailoverMinutes, 7, 9999)
     if (autoCompleteRecoveryMinutes !== undefined)
@@ -116,9 +118,8 @@ export function settingsDocument(changes: ReplicationSettings): Document {
   return { root: 'replicationService', value: changes as Readonly<Record<string, DocumentValue | undefined>> }
 }
 
-function checkRecord(what: string, value: unknown): void {
-  if (typeof value !== 'object' || value === null || Array.isArray(value))
-    throw new TypeError(`${what} must be an object`)
+function checkRecord(what: string, value: object): void {
+  checkObject(what, value)
   if (Object.values(value).every((each) => each === undefined))
     throw new TypeError(`${what} must name something`)
 }

@@ -1,8 +1,8 @@
 import { NativeAuthorization } from '@hcp/auth'
 import { Connection, ReplicaStrategy, Target } from '@hcp/connection'
-import { MapiClient } from '@hcp/mapi'
+import { MapiClient, MapiDocumentError } from '@hcp/mapi'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { linkXml, MapiServer } from './mapi-server.testing.ts'
+import { linkXml, MapiServer, type Reply } from './mapi-server.testing.ts'
 import { ReplicationClient } from './replication-client.ts'
 
 let server: MapiServer
@@ -256,6 +256,17 @@ describe('wrong arguments are refused before anything is sent', () => {
         }),
     ],
     ['a side that is none', () => replication.changeSchedule('l', { both: {} } as never)],
+    ['a schedule that is none', () => replication.changeSchedule('l', null as never)],
+    ['a schedule of nothing', () => replication.changeSchedule('l', {})],
+    [
+      'transitions that are no list',
+      () => replication.changeSchedule('l', { local: { transition: 5 as never } }),
+    ],
+    ['a connection that is none', () => replication.changeLink('l', { connection: null as never })],
+    [
+      'a failover rule that is none',
+      () => replication.changeLink('l', { failoverSettings: { local: 'x' as never } }),
+    ],
     ['a certificate that is none', () => replication.uploadCertificate('MIIB')],
     ['a private key', () => replication.uploadCertificate(`${pem}-----BEGIN EC PRIVATE KEY-----\n`)],
     ['an interval that is a busy loop', () => replication.watch('l', { interval: 0 })],
@@ -289,6 +300,21 @@ describe('wrong arguments are refused before anything is sent', () => {
     expect(() => new ReplicationClient(mapi, { format: 'json' })).toThrow(TypeError)
     expect(() => new ReplicationClient(mapi, { onAction: 'x' as never })).toThrow(TypeError)
   })
+})
+
+test.each<[string, Reply, RegExp]>([
+  [
+    'a web page',
+    { headers: { 'content-type': 'text/html' }, body: '<html>Login</html>' },
+    /it is a web page/,
+  ],
+  ['nothing', { body: ' \n' }, /it is empty/],
+  ['too much', { body: 'x'.repeat(1024 ** 2 + 1) }, /more than 1048576 bytes/],
+])('%s is no certificate', async (_what, reply, words) => {
+  server.answer = () => reply
+  await expect(replication.certificate()).rejects.toSatisfy(
+    (error) => error instanceof MapiDocumentError && words.test(error.message),
+  )
 })
 
 test('what was passed in is left open, what was made is closed', async () => {

@@ -2,6 +2,7 @@ import {
   type MapiCallOptions,
   MapiClient,
   type MapiClientOptions,
+  MapiDocumentError,
   type MapiPath,
   mapiPath,
   type MapiRoles,
@@ -76,6 +77,9 @@ const certificatePath = (...rest: readonly string[]): MapiPath => mapiPath(...ro
 
 /** PEM of a certificate has a few thousand bytes. */
 const longestCertificate = 1024 ** 2
+
+/** Of a certificate, in milliseconds: as for all other calls. */
+const longestTransfer = 600_000
 
 /**
  * The replication of one system: its links, what is on them, and what can be done to them.
@@ -369,20 +373,29 @@ export class ReplicationClient implements AsyncDisposable {
   async certificate(id = 'server', options?: CallOptions): Promise<string> {
     const response = await this.mapi.open('GET', certificatePath(id), {
       ...options,
+      deadline: options?.deadline ?? longestTransfer,
       roles: id === 'server' ? changers : readers,
     })
+    const { method, url, address, attempts } = response
+    const fault = (why: string): MapiDocumentError =>
+      new MapiDocumentError(`The answer to ${method} ${url} is not HCP's certificate "${id}": ${why}.`, {
+        method,
+        url,
+        address,
+        attempts,
+        sent: true,
+      })
     const pieces: Uint8Array[] = []
     let size = 0
     for await (const piece of response) {
       size += piece.length
-      if (size > longestCertificate) {
-        throw new RangeError(
-          `The certificate "${id}" of ${this.system} has more than ${longestCertificate} bytes`,
-        )
-      }
+      if (size > longestCertificate) throw fault(`it has more than ${longestCertificate} bytes`)
       pieces.push(piece)
     }
-    return Buffer.concat(pieces, size).toString('utf8')
+    const pem = Buffer.concat(pieces, size).toString('utf8')
+    if (pem.trim() === '') throw fault('it is empty')
+    if (/^text\/html\b/i.test(response.header('content-type') ?? '')) throw fault('it is a web page')
+    return pem
   }
 
   /** Makes another system known. @param pem What `certificate()` of that system gives. */
@@ -400,7 +413,8 @@ export class ReplicationClient implements AsyncDisposable {
     }
     await this.#log('uploadCertificate', undefined, undefined, async () => {
       const contentType = 'text/plain'
-      const upload = { ...options, roles: changers, contentType, body: pem }
+      const deadline = options?.deadline ?? longestTransfer
+      const upload = { ...options, deadline, roles: changers, contentType, body: pem }
       await (await this.mapi.open('PUT', certificatePath(), upload)).dump()
     })
   }

@@ -1,4 +1,5 @@
 import { document, type DocumentSchema, optional, record, repeated, text } from '@hcp/mapi'
+import { checkObject } from './arguments.ts'
 import type { Or } from './link.ts'
 
 export type PerformanceLevel = 'LOW' | 'MEDIUM' | 'HIGH' | 'CUSTOM' | 'OFF'
@@ -48,9 +49,17 @@ const sides: ReadonlySet<string> = new Set(['local', 'remote'])
 
 /** @throws {TypeError | RangeError} for what is no schedule. */
 export function checkSchedule(changes: ScheduleChanges): void {
-  for (const [name, given] of Object.entries(changes as Readonly<Record<string, SideSchedule | undefined>>)) {
+  checkObject('A schedule', changes)
+  const given = Object.entries(changes as Readonly<Record<string, Partial<SideSchedule> | undefined>>)
+  if (given.every(([, side]) => side === undefined))
+    throw new TypeError('A schedule must name a side to change')
+  for (const [name, side] of given) {
     if (!sides.has(name)) throw new TypeError(`A schedule has the sides local and remote, not "${name}"`)
-    for (const { time, performanceLevel } of given?.transition ?? []) {
+    if (side === undefined) continue
+    checkObject(`The schedule's side ${name}`, side)
+    const { transition = [] } = side
+    if (!Array.isArray(transition)) throw new TypeError(`The transitions of ${name} must be a list`)
+    for (const { time, performanceLevel } of transition as readonly ScheduleTransition[]) {
       if (!hour.test(time)) {
         throw new RangeError(`The time of a transition is a day and an hour such as "Mon:07", not "${time}"`)
       }
