@@ -84,8 +84,14 @@ describe('a line', () => {
   }
 
   test('tells what is not whole, what is deleted, and of which interval it is', () => {
-    expect(row(record, 'hour')).toMatch(/^ {2}n1 2021-05-01T10:00 +1 .* 8 incomplete deleted$/)
+    expect(row(record, 'hour')).toMatch(/^ {2}n1 2021-05-01T10:00Z +1 .* 8 incomplete deleted$/)
     expect(row(record, 'day')).toMatch(/^ {2}n1 2021-05-01 +1 /)
+    for (const midnight of [
+      '2021-05-01T00:00:00+02:00',
+      '2021-05-01T00:00:00-08:00',
+      '2021-05-01T00:00:00+11:00',
+    ])
+      expect(row({ ...record, startTime: new Date(midnight) }, 'day')).toMatch(/^ {2}n1 2021-05-01 +1 /)
     expect(row({ ...record, scope: 'tenant', deleted: 'included', valid: true })).toMatch(/^m {20,}1 .* 8$/)
   })
 })

@@ -21,12 +21,16 @@ export const heading = (): string =>
 export function row(record: ChargebackRecord, granularity: Granularity = 'total'): string {
   const { scope, tenantName, namespaceName = '', startTime, valid, deleted } = record
   const name = scope === 'tenant' ? tenantName : `  ${namespaceName}`
-  const time = startTime.toISOString()
   const when =
-    granularity === 'total' ? '' : ` ${granularity === 'day' ? time.slice(0, 10) : time.slice(0, 16)}`
+    granularity === 'total' ? '' : ` ${granularity === 'day' ? dayOf(startTime) : hourOf(startTime)}`
   const notes = [valid ? '' : ' incomplete', deleted === 'true' ? ' deleted' : ''].join('')
   return `${(name + when).padEnd(widthOfName)}${columns.map(([, cell]) => cell(record).padStart(width)).join('')}${notes}`
 }
+
+const hourOf = (start: Date): string => `${start.toISOString().slice(0, 16)}Z`
+
+/** A day begins at midnight of the system's own zone, which a record does not tell: its noon has the same date nearly everywhere. */
+const dayOf = (start: Date): string => new Date(start.getTime() + 12 * 3_600_000).toISOString().slice(0, 10)
 
 export const countOf = (count: Long): string => count.toLocaleString('en-US')
 

@@ -64,6 +64,7 @@ export interface ChargebackRecord {
   readonly tenantName: string
   /** Not in a tenant's total. */
   readonly namespaceName?: string
+  /** Days begin at midnight of the system's own zone. */
   readonly startTime: Date
   readonly endTime: Date
   /** Objects, at the end of the interval, as all volumes and counts up to `bytesIn`. */
