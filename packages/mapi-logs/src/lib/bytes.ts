@@ -9,6 +9,8 @@ export interface Peeked {
   /** At most as many as asked for; fewer if the content is shorter. */
   readonly head: Buffer
   readonly whole: Bytes
+  /** Gives up what has not been read, also if nobody has begun to. */
+  close(): Promise<void>
 }
 
 /** Looks at the beginning of content that can be read only once. */
@@ -25,19 +27,28 @@ export async function peek(source: Bytes, length: number): Promise<Peeked> {
       size += value.length
     }
   }
+  let closed = false
+  async function close(): Promise<void> {
+    if (ended || closed) return
+    closed = true
+    await iterator.return?.()
+  }
   async function* whole(): AsyncGenerator<Uint8Array, void> {
     try {
       yield* first
       while (!ended) {
+        // Not just an end: what there is so far is not the whole.
+        if (closed)
+          throw new TypeError('this has been passed over; read a file before the next one is asked for')
         const { done, value } = await iterator.next()
         if (done === true) ended = true
         else yield value
       }
     } finally {
-      if (!ended) await iterator.return?.()
+      await close()
     }
   }
-  return { head: Buffer.concat(first).subarray(0, length), whole: whole() }
+  return { head: Buffer.concat(first).subarray(0, length), whole: whole(), close }
 }
 
 /** What comes out of a stream that content is fed to. Leaving the loop ends both. */

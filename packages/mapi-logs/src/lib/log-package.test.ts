@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import { mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { gunzipSync, gzipSync } from 'node:zlib'
@@ -5,7 +6,7 @@ import { describe, expect, test } from 'vitest'
 import { samples } from './compressed.testing.ts'
 import { entryName } from './entry-name.ts'
 import { LogPackageError, LogsFileError } from './errors.ts'
-import { LogPackage } from './log-package.ts'
+import { type LogFile, LogPackage } from './log-package.ts'
 import { readManifest } from './manifest.ts'
 import { bytesOf, line, packageFiles, tarOf, temporaryFolder, writeZip, zipOf } from './packages.testing.ts'
 
@@ -75,6 +76,36 @@ describe('a package as HCP makes it', () => {
     expect(ofOne).toHaveLength(4)
     for await (const { path } of logs.files()) if (path.includes('messages')) break
   })
+
+  test.runIf(process.platform === 'linux')(
+    'files that are not read hold nothing open, and are not taken for short ones later',
+    async () => {
+      await using folder = await temporaryFolder()
+      const file = join(folder.path, 'p.zip')
+      const large = randomBytes(1_000_000)
+      const archive = gzipSync(
+        await tarOf([
+          ['101/a.gz', gzipSync(large)],
+          ['101/b', large],
+        ]),
+      )
+      await writeZip(file, { plain: large, packed: gzipSync(large), '101.tar.gz': archive })
+      const openFiles = async (): Promise<number> => (await readdir('/proc/self/fd')).length
+      const before = await openFiles()
+      for (let turn = 0; turn < 10; turn++) {
+        const logs = await LogPackage.open(file)
+        const kept: LogFile[] = []
+        for await (const entry of logs.files()) {
+          kept.push(entry)
+          if (turn % 2 === 1) break
+        }
+        for (const entry of kept) await expect(bytesOf(entry)).rejects.toThrow()
+        await logs.close()
+      }
+      // Closing goes on in the background.
+      await expect.poll(openFiles).toBeLessThan(before + 5)
+    },
+  )
 
   test.each(['bzip2', 'xz'] as const)('%s is told by its content, not by its name', async (form) => {
     await using folder = await temporaryFolder()

@@ -214,12 +214,17 @@ async function* walk(
   report: (error: unknown) => void,
 ): AsyncGenerator<LogFile, void> {
   const { path, node } = facts
-  const { compression, head, content } = await unpack(source, path, allowance)
+  const { compression, head, content, close } = await unpack(source, path, allowance)
   if (!looksLikeTar(head)) {
     const plain = compression === 'none'
     const name = (path.split('/').at(-1) ?? path).replace(plain ? /$^/ : compressedEnding, '')
     const size = plain ? facts.size : undefined
-    yield { ...facts, name, size, [Symbol.asyncIterator]: () => content[Symbol.asyncIterator]() }
+    try {
+      yield { ...facts, name, size, [Symbol.asyncIterator]: () => content[Symbol.asyncIterator]() }
+    } finally {
+      // A file that nobody reads holds the package's file open.
+      await close()
+    }
     return
   }
   allowance.depth(path, depth + 1)

@@ -27,6 +27,8 @@ export interface Unpacked {
   /** The first bytes of the content, at most 512. */
   readonly head: Buffer
   readonly content: Bytes
+  /** Gives up what has not been read. */
+  close(): Promise<void>
 }
 
 /**
@@ -37,7 +39,8 @@ export interface Unpacked {
 export async function unpack(source: Bytes, place: string, allowance: Allowance): Promise<Unpacked> {
   const packed = await peek(named(source, place), headSize)
   const compression = compressionOf(packed.head)
-  if (compression === 'none') return { compression, head: packed.head, content: packed.whole }
+  if (compression === 'none')
+    return { compression, head: packed.head, content: packed.whole, close: packed.close }
   let read = 0
   let written = 0
   async function* counted(): AsyncGenerator<Uint8Array, void> {
@@ -55,7 +58,7 @@ export async function unpack(source: Bytes, place: string, allowance: Allowance)
     }
   }
   const plain = await peek(named(checked(), place), headSize)
-  return { compression, head: plain.head, content: plain.whole }
+  return { compression, head: plain.head, content: plain.whole, close: plain.close }
 }
 
 const decoders = {
