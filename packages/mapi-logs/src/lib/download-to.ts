@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { type FileHandle, link, lstat, open, rename, rm, stat } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
 import { checkCall, checkFlag, checkNumber, checkProgress, checkText } from './checks.ts'
+import { Collector } from './collector.ts'
 import {
   LogsDamagedError,
   LogsFileError,
@@ -138,11 +139,13 @@ async function receive(
   onBytes: (bytes: number) => void,
 ): Promise<number> {
   let handle: FileHandle | undefined
+  const collector = new Collector()
   try {
     await onDisk(part, 'write', rm(part, { force: true }))
     handle = await onDisk(part, 'write', open(part, 'wx'))
     for await (const chunk of download) {
       await writeAll(handle, part, chunk)
+      collector.passed(chunk.length)
       onBytes(download.received)
     }
     await onDisk(part, 'write', handle.sync())

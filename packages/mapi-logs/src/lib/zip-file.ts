@@ -2,6 +2,7 @@ import { open } from 'node:fs/promises'
 import { crc32 } from 'node:zlib'
 import { type Entry, getFileNameLowLevel, openPromise, type ZipFile as YauzlFile } from 'yauzl'
 import type { Bytes } from './bytes.ts'
+import { Collector } from './collector.ts'
 import { onDisk } from './errors.ts'
 import { longestEnd, readZipEnd, ZipError } from './zip-end.ts'
 
@@ -88,6 +89,7 @@ export class ZipArchive {
     const inOrder = this.entries.toSorted(
       (a, b) => a.raw.relativeOffsetOfLocalHeader - b.raw.relativeOffsetOfLocalHeader,
     )
+    const collector = new Collector()
     let end = 0
     let loose = false
     const checkGap = (next: number): void => {
@@ -108,6 +110,7 @@ export class ZipArchive {
       for await (const chunk of this.content(entry)) {
         signal?.throwIfAborted()
         onProgress?.(chunk.length)
+        collector.passed(chunk.length)
       }
     }
     checkGap(this.#directoryOffset)
