@@ -110,13 +110,27 @@ function planOf(channel: Channel, path: string): Plan {
   if (first !== undefined && second !== undefined) return nothing
   if (first !== undefined) return planDirectory(channel, path, primary, first, replica, other)
   if (second !== undefined) return planDirectory(channel, path, replica, second, primary, one)
-  if (one?.kind !== 'object' && other?.kind !== 'object') return nothing
+  if (one?.kind !== 'object' && other?.kind !== 'object') {
+    if (one?.kind === 'directory' && other === undefined) return planDeleted(primary, one, replica, path)
+    if (other?.kind === 'directory' && one === undefined) return planDeleted(replica, other, primary, path)
+    return nothing
+  }
   const merged = mergeVersions(versionsOf(primary, path), versionsOf(replica, path), {
     versioning: primary.namespace.settings.versioning || replica.namespace.settings.versioning,
     favoured: channel.source === 'primary' ? 'one' : 'other',
   })
   if (merged.collides === undefined) return { kind: 'versions', versions: merged.versions }
   return relocation(channel, merged.collides === 'one' ? primary : replica, path)
+}
+
+/** A directory that was made and deleted before the other side heard of it, and is still to be seen as deleted. */
+function planDeleted(from: Side, { created, change }: Directory, to: Side, path: string): Plan {
+  const changes: Change[] = [
+    ...directoriesFor(from, to, path),
+    { op: 'directory', path, at: created },
+    { op: 'remove', path, at: change, keep: true },
+  ]
+  return { kind: 'changes', changes: [{ side: to, change: { op: 'batch', path, changes, at: change } }] }
 }
 
 /** A directory on one side, where the other has an object or nothing. */

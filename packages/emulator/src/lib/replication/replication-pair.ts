@@ -487,7 +487,15 @@ export class ReplicationPair {
       this.#configurations[side] = kept
     }
     if (due.length === 0) return
-    for (const { side, change } of due) await this.#relay(otherSide(side), [change])
+    for (const each of due) {
+      const { side, change } = each
+      try {
+        await this.#relay(otherSide(side), [change])
+      } catch {
+        // Its disk is full: it is tried again with whatever changes next.
+        this.#configurations[side].unshift({ at: this.#systems[side]!.now(), change })
+      }
+    }
     this.#refresh()
     this.transfers.wake()
   }

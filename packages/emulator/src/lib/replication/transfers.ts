@@ -156,7 +156,9 @@ export class Transfers {
       again = outcome === 'later'
     } catch (error) {
       again = true
-      if (!(error instanceof LinkLost)) this.#failed(work, path, error)
+      // What is deleted while it is on its way is no error.
+      const gone = (error as NodeJS.ErrnoException).code === 'BLOB_MISSING'
+      if (!gone && !(error instanceof LinkLost)) this.#failed(work, path, error)
     }
     work.busy.delete(path)
     this.#running -= 1
