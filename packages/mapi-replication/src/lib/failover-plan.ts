@@ -1,7 +1,7 @@
 import { checkLinkName, checkObject } from './arguments.ts'
 import { LinkType } from './constants.ts'
 import { ReplicationPlanError } from './errors.ts'
-import { type FailoverView, viewLink } from './failover-view.ts'
+import { type FailoverView, type OtherView, viewLink } from './failover-view.ts'
 import type { LinkState } from './link-state.ts'
 import { ReplicationClient } from './replication-client.ts'
 
@@ -151,19 +151,22 @@ export function planFrom(view: FailoverView, goal: FailoverGoal, force: boolean)
   }
 }
 
+/** States in which the other system itself does not tell whether it works. */
+const silent: ReadonlySet<OtherView['state']> = new Set(['missing', 'unreachable'])
+
 /** Why a failover could make both systems be written to, if the other one is known, or has to be taken, to be at work. */
 export function splitDanger({ survivor, failed }: FailoverView): string | undefined {
   const other = failed?.system ?? 'the other system'
   const split = `clients may go on writing there while others write to ${survivor.system}`
-  if (failed?.state === 'unreachable') return undefined
-  if (failed !== undefined && failed.state !== 'missing' && failed.state !== 'failedOver')
-    return `${other} still answers (${failed.state}), so ${split}`
+  if (failed !== undefined && !silent.has(failed.state))
+    return failed.state === 'failedOver' ? undefined : `${other} still answers (${failed.state}), so ${split}`
+  // The survivor is nearer to it than we are.
   if (survivor.link.status !== 'GOOD') return undefined
   const works = `the link works (${survivor.link.statusMessage})`
   if (failed === undefined) return `${works}, so ${other} does too, and ${split}`
   return failed.state === 'missing'
-    ? `${works}, and ${other} does not know it, so it is another system that is at its other end and works, and ${split}`
-    : undefined
+    ? `${works}, and ${other} does not know it, so another system is at its other end and works, and ${split}`
+    : `${works} although ${other} cannot be reached from here, so ${split}. If it has just failed, wait until the link shows it`
 }
 
 function stepsBack(view: FailoverView, isOver: boolean, warnings: string[]): FailoverStep[] {

@@ -153,6 +153,7 @@ describe('a plan', () => {
     ['refuses', 'broken', {}, 'split'],
     ['silent', 'normal', { failed: undefined } as never, 'split'],
     ['forgot', 'normal', {}, 'split'],
+    ['silent', 'normal', {}, 'split'],
     ['works', 'suspended', { goal: 'return' }, 'state'],
     ['works', 'recovering', { goal: 'failOver' }, 'state'],
   ])(

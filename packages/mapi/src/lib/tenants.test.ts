@@ -104,6 +104,13 @@ describe('reading', () => {
     ])
   })
 
+  test('names of namespaces are for COMPLIANCE, too', async () => {
+    server.play(reply(403))
+    await expect(Array.fromAsync(tenant.namespaces())).rejects.toThrow(
+      'the role MONITOR, ADMINISTRATOR or COMPLIANCE of a tenant account',
+    )
+  })
+
   test('whether there is one', async () => {
     server.play(reply(200), reply(302))
     expect(await tenant.exists()).toBe(true)

@@ -160,7 +160,7 @@ export class Tenant {
     return this.client.names(
       mapiPath('tenants', this.name, 'namespaces'),
       { root: 'namespaces', element: 'name' },
-      { ...options, roles: namespaceReaders },
+      { ...options, roles: namespaceListers },
     )
   }
 
@@ -195,6 +195,11 @@ export class Tenant {
   chargebackReport(options: ChargebackReportOptions = {}): Promise<HcpResponse> {
     return chargebackReport(this.client, this.name, options)
   }
+}
+
+const namespaceListers: MapiRoles = {
+  tenant: ['MONITOR', 'ADMINISTRATOR', 'COMPLIANCE'],
+  system: ['MONITOR', 'ADMINISTRATOR', 'COMPLIANCE'],
 }
 
 const namespaceReaders: MapiRoles = {
