@@ -1,5 +1,4 @@
 import { spawn } from 'node:child_process'
-import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import type { Emulator } from '@hcp/emulator'
@@ -27,12 +26,7 @@ export async function collectInChild(
 ): Promise<ChildOutcome | undefined> {
   const work: CollectWork = { port: hcp.ports.mapi, dns: hcp.dns, ca: hcp.ca, folder, days }
   const program = fileURLToPath(new URL('collect-child.testing.ts', import.meta.url))
-  // A small young generation, so that the peak tells what is needed, and not what has not been collected yet.
-  const flags = ['--no-warnings', '--max-semi-space-size=1']
-  // What the second child reads has been compiled by the first, as what users install has been.
-  const env = { ...process.env, NODE_COMPILE_CACHE: join(folder, '..', 'compiled') }
-  const child = spawn(process.execPath, [...flags, program, JSON.stringify(work)], {
-    env,
+  const child = spawn(process.execPath, ['--no-warnings', program, JSON.stringify(work)], {
     stdio: ['ignore', 'pipe', 'inherit'],
   })
   let outcome: ChildOutcome | undefined

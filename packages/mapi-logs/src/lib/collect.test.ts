@@ -181,7 +181,8 @@ const bodyFaults: readonly Fault[] = [
   { kind: 'delay', when: 'body', ms: 50 },
 ]
 
-describe.each(bodyFaults)('a download with $kind $when', (fault) => {
+// All at once: those that hang do nothing but wait.
+describe.each(bodyFaults)('a download with $kind $when', { concurrent: true }, (fault) => {
   test(
     'is whole or fails, and a whole one is that of an undisturbed download',
     { timeout: 60_000 },
@@ -291,7 +292,7 @@ test('a disk that is full ends it with the system’s error, frees the job and l
 
 // HCP_LOGS_BYTES=1073741824 makes the package as large as real ones.
 describe('large packages', () => {
-  const large = Number(process.env['HCP_LOGS_BYTES'] ?? 200 * 1024 * 1024)
+  const large = Number(process.env['HCP_LOGS_BYTES'] ?? 128 * 1024 * 1024)
 
   test(
     `${Math.round(large / 1024 ** 2)} MiB are collected in less than 150 MB of memory`,
@@ -299,10 +300,7 @@ describe('large packages', () => {
     async () => {
       await using folder = await temporaryFolder()
       await using system = await emulate({ bytes: large })
-      for (const name of ['first', 'second']) await mkdir(join(folder.path, name))
-      const first = await collectInChild(system.hcp, join(folder.path, 'first'), 0)
-      expect(first?.error).toBeUndefined()
-      const outcome = await collectInChild(system.hcp, join(folder.path, 'second'), 8)
+      const outcome = await collectInChild(system.hcp, folder.path, 8)
       expect(outcome?.error).toBeUndefined()
       expect(outcome?.result?.size).toBeGreaterThan(large * 0.9)
       expect(outcome?.result?.cancelled).toBe(true)
@@ -322,16 +320,16 @@ describe('large packages', () => {
       await untilState(logs, 'ready')
       const { size } = await logs.downloadTo(join(folder.path, 'undisturbed.zip'))
       await logs.cancel()
-      for (let turn = 0; turn < 6; turn++) {
+      for (let turn = 0; turn < 4; turn++) {
         const target = join(folder.path, `turn-${turn}`)
         await mkdir(target)
-        const at = Math.round((size * turn) / 6)
+        const at = Math.round((size * turn) / 4)
         const outcome = await collectInChild(
           system.hcp,
           target,
           8,
           ({ phase, bytes }) =>
-            (phase === 'downloading' && bytes >= at) || (turn === 5 && phase === 'checking'),
+            (phase === 'downloading' && bytes >= at) || (turn === 3 && phase === 'checking'),
         )
         expect(outcome).toBeUndefined()
         expect((await onlyPackages(target)).filter((name) => name.endsWith('.zip'))).toEqual([])
