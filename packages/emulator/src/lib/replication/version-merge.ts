@@ -61,36 +61,31 @@ export function mergeVersions(one: VersionSide, other: VersionSide, rules: Merge
     merged.set(key, version)
     fresh.other.add(key)
   }
-  const currents = { one: one.versions.at(-1), other: other.versions.at(-1) }
-  const keys = {
-    one: currents.one && versionKey(currents.one),
-    other: currents.other && versionKey(currents.other),
+  const [first, second] = [one.versions.at(-1), other.versions.at(-1)]
+  if (first === undefined || second === undefined) return result()
+  const [firstKey, secondKey] = [versionKey(first), versionKey(second)]
+  if (firstKey === secondKey) return result()
+  // A deletion does not undo what the other side wrote meanwhile.
+  const wrote = (side: VersionSide, keys: ReadonlySet<string>): boolean =>
+    side.versions.some((each) => !each.marker && keys.has(versionKey(each)))
+  if (first.marker && !second.marker && first.id > second.id && fresh.one.has(firstKey))
+    if (wrote(other, fresh.other)) merged.delete(firstKey)
+  if (second.marker && !first.marker && second.id > first.id && fresh.other.has(secondKey))
+    if (wrote(one, fresh.one)) merged.delete(secondKey)
+  const apart =
+    merged.has(firstKey) && merged.has(secondKey) && !ofOther.has(firstKey) && !ofOne.has(secondKey)
+  if (first.marker || second.marker || !apart || rules.versioning) return result()
+  // Of two that were made in the same millisecond, that of the system where the link was made counts as the later.
+  const loses = first.ingest < second.ingest || (first.ingest === second.ingest && rules.favoured === 'other')
+  const [older, newer] = loses ? [first, second] : [second, first]
+  if (!sameContent(older, newer)) return { versions: [], collides: loses ? 'one' : 'other' }
+  merged.delete(versionKey(older))
+  merged.set(versionKey(newer), withStricter(mergeMetadata(newer, older, undefined), newer))
+  return result()
+
+  function result(): MergedVersions {
+    return { versions: numbered([...merged.values()]), collides: undefined }
   }
-  const made =
-    keys.one !== undefined &&
-    keys.other !== undefined &&
-    fresh.one.has(keys.one) &&
-    fresh.other.has(keys.other)
-  if (made && keys.one !== keys.other) {
-    const [first, second] = [currents.one!, currents.other!]
-    // A deletion does not undo what the other side wrote meanwhile.
-    if (first.marker && !second.marker && first.id > second.id) merged.delete(keys.one!)
-    if (second.marker && !first.marker && second.id > first.id) merged.delete(keys.other!)
-    const apart = !ofOther.has(keys.one!) && !ofOne.has(keys.other!)
-    if (!first.marker && !second.marker && apart && !rules.versioning) {
-      // Of two that were made in the same millisecond, that of the system where the link was made counts as the later.
-      const loses =
-        first.ingest < second.ingest || (first.ingest === second.ingest && rules.favoured === 'other')
-      const [older, olderKey, newer, newerKey] = loses
-        ? [first, keys.one!, second, keys.other!]
-        : [second, keys.other!, first, keys.one!]
-      if (sameContent(older, newer)) {
-        merged.delete(olderKey)
-        merged.set(newerKey, withStricter(mergeMetadata(newer, older, undefined), newer))
-      } else return { versions: [], collides: older === first ? 'one' : 'other' }
-    }
-  }
-  return { versions: numbered([...merged.values()]), collides: undefined }
 }
 
 /** Whether both sides have the same versions with the same metadata, whatever their data is called in their stores. */
