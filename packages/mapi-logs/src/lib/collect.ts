@@ -169,8 +169,9 @@ async function begin(
       `HCP has a log job already (${before.state}), which was not started here. It was left alone; attach: true downloads from it.`,
     )
   const grace = new AbortController()
-  // Cutting the request short would leave it open whether HCP has a job of ours now.
-  const late = (): void => void setTimeout(() => grace.abort(signal.reason), graceTime).unref()
+  // Cutting the request short would leave it open whether HCP has a job of ours now. Its error then is not the caller's reason, which may
+  // be any error, one that says that nothing was sent too.
+  const late = (): void => void setTimeout(() => grace.abort(), graceTime).unref()
   signal.addEventListener('abort', late, { once: true })
   try {
     await logs.prepare({
@@ -183,7 +184,10 @@ async function begin(
   } catch (error) {
     if (!mayHaveBeenDone(error)) throw error
     await settle(logs, job, takeUncertain, error)
-    if (!job.ours) throw error
+    if (!job.ours) {
+      signal.throwIfAborted()
+      throw error
+    }
   } finally {
     signal.removeEventListener('abort', late)
   }
