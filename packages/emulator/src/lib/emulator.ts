@@ -250,7 +250,15 @@ function linkSystems(
 ): Promise<ReplicationPair> {
   const clusterOf = (side: SideName): Cluster => clusters[side === 'primary' ? 0 : 1]!
   const first = ({ domain }: System): string => domain.split('.', 1)[0]!
-  const usual = replica === undefined ? [] : [{ name: `${first(primary!)}-${first(replica)}` }]
+  const usual =
+    replica === undefined
+      ? []
+      : [
+          {
+            name: `${first(primary!)}-${first(replica)}`,
+            description: `active/active link between ${primary!.domain} and ${replica.domain}`,
+          },
+        ]
   return ReplicationPair.open({
     primary: primary!,
     replica,

@@ -2,6 +2,8 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import type { EmulatorConfig } from '../config.ts'
+import { validateConfig } from '../config.ts'
 import type { EmulatorOptions } from '../emulator.ts'
 import { MapiTester } from '../mapi/mapi.testing.ts'
 import { replicaOf, TwoSystems } from './two-systems.testing.ts'
@@ -88,6 +90,7 @@ describe('the link that is there from the start', () => {
         remoteHost: '127.0.0.2',
         remotePort: 5748,
       },
+      description: 'active/active link between hcp1.test and hcp2.test',
       encryption: false,
       failoverSettings: {
         local: { autoFailover: false, autoFailoverMinutes: 120 },
@@ -539,6 +542,30 @@ test('links, settings and states survive the end of the emulator', async () => {
   } finally {
     await rm(data, { recursive: true, force: true })
   }
+})
+
+test.each<[string, EmulatorConfig['links'], RegExp]>([
+  [
+    'a tenant that is not there',
+    [{ name: 'a', tenants: ['none'] }],
+    /links\[0\]\.tenants: there is no tenant "none"/,
+  ],
+  [
+    'a tenant on two links',
+    [{ name: 'a' }, { name: 'b', tenants: ['M'] }],
+    /links\[1\]\.tenants: "M" is on another/,
+  ],
+  [
+    'a name twice',
+    [
+      { name: 'a', tenants: [] },
+      { name: 'A', tenants: [] },
+    ],
+    /links\[1\]\.name/,
+  ],
+  ['an unknown type', [{ name: 'a', type: 'BOTH' as 'INBOUND' }], /links\[0\]\.type/],
+])('a configuration with %s is refused', (_, links, message) => {
+  expect(() => validateConfig({ tenants: [{ name: 'm' }], links })).toThrow(message)
 })
 
 describe('links that are made', () => {
