@@ -19,6 +19,8 @@ export class Call {
   readonly failures: AttemptFailure[] = []
   /** Bytes of the request went out in some try. */
   sent = false
+  /** When the last of them did, by `performance.now`. */
+  wroteAt = 0
   /** Some try may have been carried out though it brought no answer to return. */
   doubtful = false
   /** Set once the caller, or the deadline, has ended the call. */

@@ -119,11 +119,13 @@ export class Exchange implements NodeHandler {
     this.started = true
     this.#options.call.sends()
     this.#startedAt = performance.now()
+    this.call.wroteAt = this.#startedAt
   }
 
   onBodySent(chunk: Uint8Array | string): void {
     this.#sent += typeof chunk === 'string' ? Buffer.byteLength(chunk) : chunk.byteLength
     this.sendHash?.update(chunk)
+    this.call.wroteAt = performance.now()
   }
 
   onRequestSent(): void {

@@ -221,6 +221,15 @@ test.each([
       ['hcp2.test', true],
     ],
   ],
+  // One system's domain may lie below the other's.
+  [
+    'n.t.dr.hcp2.test',
+    [
+      ['hcp2.test', true],
+      ['dr.hcp2.test', false],
+      ['hcp2.test', true],
+    ],
+  ],
 ] as const)('an answer to %s tells whose it is', (fqdn, answers) => {
   const state = new Failover(target(fqdn), target('n.t.hcp2.test'), onFailover, checkFailover({}))
   for (const [servicedBy, other] of answers)

@@ -89,7 +89,8 @@ export function checkFailover(options: FailoverOptions): Limits {
  *
  * (a) after `failures` failures in a row, or two that are `time` apart, without an answer of the primary in between. A failure is
  *     - a try that could not connect to any node, the addresses having been asked for anew (`connect`);
- *     - a request that got no answer in any of its tries, each of them ended by a time limit or a lost connection (`silent`);
+ *     - a request that got no answer in any of its tries, each of them ended by a time limit or a lost connection (`silent`). A
+ *       deadline or signal of the caller's counts if for a second before it nothing went out any more;
  *     - a request whose last answer, after its repetitions on other nodes, was 503 (`unavailable`).
  *     Of requests that run side by side only one counts: the next failure has to have begun after the last one was known.
  * (b) at once, if the primary's name leads to addresses of the replica (`addresses`), or an answer to the primary's name names another
@@ -210,11 +211,12 @@ export class Failover {
   isOther(servicedBy: string | undefined): boolean {
     if (servicedBy === undefined) return false
     const name = servicedBy.toLowerCase()
-    if (this.#primary === name || this.#primary.endsWith(`.${name}`)) {
+    const [own, replicas] = [labelsBefore(this.#primary, name), labelsBefore(this.#replica, name)]
+    if (own !== undefined && !((replicas ?? own) < own)) {
       this.#ownName = name
       return false
     }
-    if (this.#replica.endsWith(`.${name}`)) return true
+    if (replicas !== undefined) return true
     this.#ownName ??= name
     return this.#ownName !== name
   }
@@ -256,6 +258,7 @@ export class Failover {
     this.#state = { state, since: new Date(), reason }
     if (state === 'primary') {
       this.#backAt = now
+      this.strangers.clear()
       this.#differ()
     } else if (previous === 'primary') {
       // Who has been well for long is probed soon again.
@@ -269,4 +272,10 @@ export class Failover {
       failoverChannel.publish({ fqdn: this.#primary, replica: this.#replica, state, previous, reason, since })
     }
   }
+}
+
+/** How many labels of a name precede a domain; `undefined` if it is not of that domain. One system's may lie below the other's. */
+function labelsBefore(fqdn: string, domain: string): number | undefined {
+  if (fqdn !== domain && !fqdn.endsWith(`.${domain}`)) return undefined
+  return fqdn.split('.').length - domain.split('.').length
 }

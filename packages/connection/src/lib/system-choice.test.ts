@@ -237,6 +237,86 @@ describe('a failed-over name', () => {
   })
 })
 
+describe('the caller’s own limits', () => {
+  const dry = { retry: false } as const
+
+  test.each([
+    ['a deadline', () => ({ deadline: 30 })],
+    ['a signal', () => ({ signal: AbortSignal.timeout(30) })],
+  ])('that are short say nothing of the primary: %s', async (_, limit) => {
+    const stalls = Array.from({ length: 4 }, () => stall())
+    await withPair([stalls, []], onFailover, async ({ replica, connection }) => {
+      for (let read = 0; read < 4; read++) await failure(connection.get('/rest/a', { ...dry, ...limit() }))
+      expect(connection.failover?.state).toBe('primary')
+      expect(replica.seen).toEqual([])
+    })
+  })
+
+  test('say nothing while an upload goes on, and are a sign of silence when it does not', async () => {
+    await withPair(
+      [[stall(), stall(), stall(), stall()], []],
+      onFailover,
+      async ({ connection }) => {
+        const slow = async function* (): AsyncGenerator<string> {
+          for (let piece = 0; piece < 100; piece++) {
+            yield 'piece'
+            await new Promise((resolve) => {
+              setTimeout(resolve, 50)
+            })
+          }
+        }
+        for (let write = 0; write < 2; write++)
+          await failure(connection.put('/rest/a', slow, { ...dry, deadline: 1_200 }))
+        expect(connection.failover?.state).toBe('primary')
+        for (let write = 0; write < 2; write++)
+          await failure(connection.put('/rest/a', 'body', { ...dry, deadline: 1_200 }))
+        expect(connection.failover).toMatchObject({ state: 'failedOver', reason: 'silent' })
+      },
+      { headersTimeout: 30_000 },
+    )
+  }, 15_000)
+})
+
+describe('a look at a name that has been taken over', () => {
+  const settings = { failover: { minProbe: 1, maxProbe: 1, successes: 2 } }
+
+  test('lets nothing else through to the other system', async () => {
+    await withPair(
+      [[reply(200, others), stall(), reply(201, others)], []],
+      [readAllowed],
+      async ({ primary, connection }) => {
+        await connection.get('/rest/a')
+        // One of the reads sets the look off, which is not answered.
+        while (primary.seen.length < 2) await connection.get('/rest/b')
+        expect(await failure(connection.put('/rest/c', 'body'))).toMatchObject({
+          code: 'HCP_REPLICA',
+          sent: false,
+        })
+        expect(paths(primary)).toEqual(['GET /rest/a', 'HEAD /rest'])
+      },
+      { headersTimeout: 30_000 },
+      settings,
+    )
+  })
+
+  test('takes no management there', async () => {
+    await withPair(
+      [[reply(200, others)], []],
+      everything,
+      async ({ primary, replica, connection }) => {
+        await connection.get('/rest/a')
+        for (const method of ['GET', 'DELETE']) {
+          const error = await failure(connection.request(method, '/mapi/tenants/t'))
+          expect(error).toMatchObject({ code: 'HCP_REPLICA', sent: false })
+        }
+        expect([paths(primary), paths(replica)]).toEqual([['GET /rest/a'], []])
+      },
+      {},
+      { failover: { minProbe: 100_000, maxProbe: 100_000 } },
+    )
+  })
+})
+
 describe('coming back', () => {
   test('takes as many answers of the primary itself as were asked for; others do not count', async () => {
     const looks = [reply(200, others), reply(200, own), reply(503), reply(200, own), reply(200, own)]

@@ -35,6 +35,10 @@ const longestLook = 1_000
 const lookAgain = 30_000
 /** A probe is given up after this long (milliseconds). */
 const longestProbe = 5_000
+/** A caller who waits less for an answer cannot tell whether the primary is silent (milliseconds). */
+const shortestSilence = 1_000
+
+const noStrangers: ReadonlySet<string> = new Set()
 
 /** What one system has made of a request. */
 interface Part {
@@ -52,6 +56,8 @@ export class SystemChoice {
   readonly replica: SystemClient
   readonly #settings: ReplicaSettings
   readonly #failover: Failover
+  readonly #options: CheckedOptions
+  readonly #calls: Calls
   readonly #hedge: CheckedOptions['hedge']
   readonly #times = new RecentTimes()
   /** The replica's name is being resolved, for `eager`. */
@@ -64,8 +70,11 @@ export class SystemChoice {
   constructor(target: Target, settings: ReplicaSettings, options: CheckedOptions, calls: Calls) {
     this.#settings = settings
     this.#failover = settings.failover
+    this.#options = options
+    this.#calls = calls
     this.#hedge = options.hedge
-    this.primary = new SystemClient(target, 'primary', options, calls, this.#strangers(target))
+    const { strangers } = this.#failover
+    this.primary = new SystemClient(target, 'primary', options, calls, this.#strangers(target, strangers))
     this.replica = new SystemClient(settings.target, 'replica', options, calls)
   }
 
@@ -89,8 +98,7 @@ export class SystemChoice {
     const { call, options } = plan
     const read = isRead(call.method)
     if (this.#failover.probeDue) this.#look()
-    // Management is each system's own.
-    const wanted = options.system ?? (plan.path.startsWith('/mapi') ? 'primary' : undefined)
+    const wanted = options.system ?? (isManagement(plan) ? 'primary' : undefined)
     const permitted = read ? this.#failover.permitsLook : this.#failover.permits(read)
     if (wanted === 'replica' && !permitted) throw this.#forbidden(plan, undefined)
     const standsIn = this.#failover.active && this.#failover.permits(read)
@@ -106,7 +114,9 @@ export class SystemChoice {
     const { call, outcome } = one
     if (this.#forbids(one)) throw await this.#served(one)
     // Who wants the primary gets the system that its name leads to.
-    const mayMove = wanted === undefined || (wanted === 'primary' && outcome instanceof HcpReplicaError)
+    const mayMove =
+      wanted === undefined ||
+      (wanted === 'primary' && outcome instanceof HcpReplicaError && !isManagement(plan))
     if (mayMove && this.#moves(one)) {
       if (outcome instanceof HcpError) call.failed(outcome.address, outcome.code, outcome.message)
       if (retryChannel.hasSubscribers) {
@@ -132,16 +142,20 @@ export class SystemChoice {
   }
 
   /** Has one system try. Rejects only when the caller or the deadline ends the call. */
-  async #ask(plan: Plan, system: SystemName, mayLeave: boolean): Promise<Part> {
+  async #ask(plan: Plan, system: SystemName, mayLeave: boolean, client?: SystemClient): Promise<Part> {
     const { call } = plan
     if (call.aborted) throw call.reason
-    const part = this.#part(plan, system, mayLeave)
+    const part = this.#part(plan, system, mayLeave, client)
     call.onAbort((reason) => part.call.abort(reason))
     return this.#run(part, call)
   }
 
-  #part(plan: Plan, system: SystemName, mayLeave: boolean): Omit<Part, 'outcome' | 'stranger'> {
-    const client = system === 'primary' ? this.primary : this.replica
+  #part(
+    plan: Plan,
+    system: SystemName,
+    mayLeave: boolean,
+    client: SystemClient = this[system],
+  ): Omit<Part, 'outcome' | 'stranger'> {
     const call = plan.call.part(client.origin + plan.path, system)
     if (system === 'primary') call.leaves = this.#leaving(call, mayLeave)
     return { call, client, plan: { ...plan, call } }
@@ -196,15 +210,21 @@ export class SystemChoice {
     }
     if (answer === undefined) {
       if (failure instanceof HcpReplicaError) this.#failover.moved('addresses')
-      // Who waits for a free socket has learned nothing of the primary.
-      else if (isSilence(failure) && (call.sent || this.primary.sockets.size === 0))
-        this.#failover.failed('silent', began)
+      else if (this.#isSilence(failure, call, began)) this.#failover.failed('silent', began)
     } else if (answer.status === 503) this.#failover.failed('unavailable', began)
     else if (!isPassing(answer.status)) {
       this.#failover.strangers.delete(answer.address)
       this.#failover.answered(began)
       if (this.#hedge === 'p95' && isRead(call.method)) this.#times.add(performance.now() - began)
     }
+  }
+
+  /** Whether the primary is silent, and not just the caller impatient. */
+  #isSilence(failure: unknown, call: Call, began: number): boolean {
+    // Who waits for a free socket has learned nothing of the primary.
+    if (!call.sent && this.primary.sockets.size > 0) return false
+    if (isLost(failure)) return true
+    return isLimit(failure) && performance.now() - Math.max(began, call.wroteAt) >= shortestSilence
   }
 
   #metStranger({ method, address, ok }: HcpResponse): void {
@@ -216,8 +236,8 @@ export class SystemChoice {
   }
 
   /** Whether this answer must not be returned, because another system gave it and may not. */
-  #forbids({ stranger, call }: Part): boolean {
-    return stranger && !this.#failover.permits(isRead(call.method))
+  #forbids({ stranger, call, plan }: Part): boolean {
+    return stranger && (isManagement(plan) || !this.#failover.permits(isRead(call.method)))
   }
 
   /** Whether the other system is to be asked after this. */
@@ -325,22 +345,33 @@ export class SystemChoice {
     const failover = this.#failover
     const abort = new AbortController()
     failover.probing = true
-    failover.strangers.clear()
     this.#probe = abort
     const look = async (): Promise<boolean> => {
       const { target } = this.primary
       await lookUp(target)
-      const plan = this.primary.plan('HEAD', target.port === 9090 ? '/mapi' : '/rest', undefined, {
-        signal: abort.signal,
-        deadline: longestProbe,
-        retry: false,
-      })
+      // Sockets of its own: it has to ask also those that are known for strangers, and nobody else may be led there by that.
+      const client = new SystemClient(
+        target,
+        'primary',
+        this.#options,
+        this.#calls,
+        this.#strangers(target, noStrangers),
+      )
       try {
-        const part = await this.#ask(plan, 'primary', false)
-        discard(part)
-        return part.outcome instanceof HcpResponse && !part.stranger && !isPassing(part.outcome.status)
+        const plan = client.plan('HEAD', target.port === 9090 ? '/mapi' : '/rest', undefined, {
+          signal: abort.signal,
+          deadline: longestProbe,
+          retry: false,
+        })
+        try {
+          const part = await this.#ask(plan, 'primary', false, client)
+          discard(part)
+          return part.outcome instanceof HcpResponse && !part.stranger && !isPassing(part.outcome.status)
+        } finally {
+          plan.call.end()
+        }
       } finally {
-        plan.call.end()
+        await client.destroy()
       }
     }
     void look()
@@ -362,7 +393,7 @@ export class SystemChoice {
   }
 
   /** How the dialer knows the replica's addresses when it meets them as the primary's. */
-  #strangers(primary: Target): Strangers {
+  #strangers(primary: Target, known: ReadonlySet<string>): Strangers {
     const { target, sharedAddresses } = this.#settings
     // Where ports differ, or both are behind a load balancer, addresses tell nothing.
     const telling = !sharedAddresses && primary.port === target.port
@@ -376,8 +407,7 @@ export class SystemChoice {
         })
         return this.#looking
       },
-      has: (address) =>
-        this.#failover.strangers.has(address) || (telling && target.addresses.includes(address)),
+      has: (address) => known.has(address) || (telling && target.addresses.includes(address)),
     }
   }
 
@@ -422,6 +452,9 @@ export class SystemChoice {
 
 const isRead = (method: string): boolean => method === 'GET' || method === 'HEAD' || method === 'OPTIONS'
 
+/** Management is each system's own. */
+const isManagement = ({ path }: Plan): boolean => path.startsWith('/mapi')
+
 const isConnect = (outcome: unknown): boolean =>
   outcome instanceof HcpConnectError ||
   outcome instanceof HcpDnsError ||
@@ -432,11 +465,14 @@ const isFailure = (outcome: HcpResponse | HcpError): boolean =>
 
 const isMissing = ({ status }: HcpResponse): boolean => status === 404 || status === 410
 
-const isSilence = (failure: unknown): boolean =>
-  failure instanceof HcpSocketError ||
+const isLost = (failure: unknown): boolean =>
+  failure instanceof HcpSocketError || (failure instanceof HcpTimeoutError && failure.phase === 'headers')
+
+/** The caller's own limit for the whole. */
+const isLimit = (failure: unknown): boolean =>
   // What `AbortSignal.timeout` says.
   (failure instanceof DOMException && failure.name === 'TimeoutError') ||
-  (failure instanceof HcpTimeoutError && (failure.phase === 'headers' || failure.phase === 'deadline'))
+  (failure instanceof HcpTimeoutError && failure.phase === 'deadline')
 
 /** Whether another system might do better: it is no failure of the caller's, nor one that leaves something to be looked at. */
 const isElsewhere = (error: HcpError): boolean =>
