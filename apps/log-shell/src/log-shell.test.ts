@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process'
 import { mkdtemp, readdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { PassThrough } from 'node:stream'
 import { fileURLToPath } from 'node:url'
 import { NativeAuthorization } from '@hcp/auth'
 import { Target } from '@hcp/connection'
@@ -9,8 +10,9 @@ import { type Emulator, startEmulator } from '@hcp/emulator'
 import { Logs } from '@hcp/mapi-logs'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { describeSelection, select } from './selection.ts'
+import { Shell } from './shell.ts'
 
-// Each test starts the program, some several times.
+// Some start the program, which takes its time.
 vi.setConfig({ testTimeout: 120_000 })
 
 const main = fileURLToPath(new URL('main.ts', import.meta.url))
@@ -49,23 +51,57 @@ function run(
   })
 }
 
+interface Typing {
+  /** Types a line and waits for what the shell says to it. */
+  readonly line: (line: string, answer: string) => Promise<void>
+  readonly end: () => Promise<{ readonly failures: number; readonly output: string }>
+}
+
+/** The same without a program around it. */
+function begin(lines: readonly string[] = []): Typing {
+  const input = new PassThrough()
+  const output = new PassThrough({ encoding: 'utf8' })
+  const logs = new Logs(target())
+  const shell = new Shell(logs, { input, output, terminal: false, folder, interval: 20 })
+  let said = ''
+  output.on('data', (text: string) => (said += text))
+  const running = shell.run()
+  for (const line of lines) input.write(`${line}\n`)
+  return {
+    line: async (line, answer) => {
+      said = ''
+      input.write(`${line}\n`)
+      await expect.poll(() => said, { interval: 5, timeout: 10_000 }).toContain(answer)
+    },
+    end: async () => {
+      input.end()
+      const failures = await running
+      await logs.close()
+      return { failures, output: said }
+    },
+  }
+}
+
+const type = (lines: readonly string[]): ReturnType<Typing['end']> => begin(lines).end()
+
 let folder: string
 let hcp: Emulator
 let others: Logs
 let real: readonly string[]
 
+const target = (): Target =>
+  new Target('admin.hcp1.test', {
+    authorization: new NativeAuthorization('sysadmin', 's01'),
+    port: hcp.ports.mapi,
+    nameServers: [hcp.dns],
+    tls: { ca: hcp.ca },
+  })
+
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'log-shell-'))
   hcp = await startEmulator({ choices: { logPreparationMs: 100 } })
   hcp.seedLogs({ bytes: 3_000_000 })
-  others = new Logs(
-    new Target('admin.hcp1.test', {
-      authorization: new NativeAuthorization('sysadmin', 's01'),
-      port: hcp.ports.mapi,
-      nameServers: [hcp.dns],
-      tls: { ca: hcp.ca },
-    }),
-  )
+  others = new Logs(target())
   const system = ['--host', 'admin.hcp1.test', '--user', 'sysadmin', '--port', String(hcp.ports.mapi)]
   const reached = ['--ca', hcp.ready.caFile, '--nameserver', hcp.dns]
   real = [...system, ...reached, '--folder', folder, '--interval', '20']
@@ -108,7 +144,7 @@ test('a script goes through all of it on a system that is named', async () => {
   const [file, ...more] = await readdir(folder)
   expect([file, more]).toEqual([expect.stringMatching(/^HCPLogs-hcp1\.test-acc-sys-.*\.zip$/), []])
 
-  const listed = await run(real, [`list ${join(folder, file ?? '')}`])
+  const listed = await type([`list ${join(folder, file ?? '')}`])
   expect(listed.output).toMatch(/node \d+, [\d.]+: HCPLogs/)
   expect(listed.output).toMatch(/[1-9]\d* requests in its request logs\./)
 })
@@ -143,16 +179,32 @@ test('Ctrl-C during a download ends it, leaves no file, and frees the job for ot
 
 test('a job of somebody else is neither taken nor ended', async () => {
   await others.prepare()
-  const { code, output } = await run(real, ['prepare', 'collect', 'clean', 'quit'])
-  expect(code).toBe(1)
+  const { failures, output } = await type(['prepare', 'collect', 'clean', 'quit'])
+  expect(failures).toBe(2)
   expect(output.match(/Failed: HCP has a log job already/g)).toHaveLength(2)
   expect((await others.status()).state).not.toBe('idle')
 })
 
 test('at its end it frees a job that was started here', async () => {
-  const { output } = await run(real, ['prepare'])
+  const { output } = await type(['prepare'])
   expect(output).toContain('has been cancelled (quit)')
   expect((await others.status()).state).toBe('idle')
+})
+
+test.each([
+  ['status', 'HCP has no log job.'],
+  ['wait', 'Failed: '],
+  ['download', 'Failed: '],
+  ['collect', 'bytes, whole.'],
+])('a job that came after ours is not ended, if %s has shown that ours is gone', async (command, answer) => {
+  const typing = begin()
+  await typing.line('prepare', 'is preparing')
+  await others.cancel()
+  await typing.line(command, answer)
+  await others.prepare()
+  const { output } = await typing.end()
+  expect(output).not.toContain('has been cancelled')
+  expect((await others.status()).state).not.toBe('idle')
 })
 
 test('without a system it starts one', async () => {
@@ -162,13 +214,14 @@ test('without a system it starts one', async () => {
 })
 
 test('what cannot be worked with is said', async () => {
-  expect(await run(['--host', 'admin.hcp1.test'], [])).toMatchObject({ code: 2 })
-  expect(await run(['--port', 'x'], [])).toMatchObject({ code: 2 })
-  const noPassword = await run(['--host', 'admin.hcp1.test', '--user', 'sysadmin'], [], undefined, {
-    HCP_PASSWORD: '',
-  })
+  const named = ['--host', 'admin.hcp1.test', '--user', 'sysadmin']
+  const [port, noPassword] = await Promise.all([
+    run(['--port', 'x'], []),
+    run(named, [], undefined, { HCP_PASSWORD: '' }),
+  ])
+  expect(port).toMatchObject({ code: 2 })
   expect(noPassword).toMatchObject({ code: 2, output: expect.stringContaining('HCP_PASSWORD') as string })
-  const { code, output } = await run(real, [
+  const { failures, output } = await type([
     'from yesterday',
     'types some',
     'nodes a',
@@ -176,7 +229,7 @@ test('what cannot be worked with is said', async () => {
     'list nowhere',
     'jump',
   ])
-  expect(code).toBe(1)
+  expect(failures).toBe(6)
   expect(output.match(/^Failed: /gm)).toHaveLength(5)
   expect(output).toContain('There is no command "jump"')
 })

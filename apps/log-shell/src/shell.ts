@@ -7,6 +7,7 @@ import {
   type Logs,
   LogsFailedError,
   LogsLostError,
+  LogsNotReadyError,
   type LogStatus,
   type TransferProgress,
 } from '@hcp/mapi-logs'
@@ -94,7 +95,7 @@ export class Shell {
     } catch (error) {
       const message = error instanceof Error ? error.message : String(error)
       this.#say(error === interrupted ? 'Interrupted.' : `Failed: ${message}`)
-      if (error instanceof LogsLostError) this.#ours = false
+      if (isGone(error)) this.#ours = false
       if (error === interrupted && this.#ours) await this.#free('interrupted')
       return false
     } finally {
@@ -174,15 +175,21 @@ export class Shell {
   }
 
   async #status(signal: AbortSignal): Promise<void> {
+    this.#say(describeStatus(await this.#ask(signal)))
+  }
+
+  async #ask(signal: AbortSignal): Promise<LogStatus> {
     const status = await this.#logs.status({ signal })
-    this.#say(describeStatus(status))
+    // Somebody else has cancelled it; the next one is not ours.
+    if (status.state === 'idle') this.#ours = false
+    return status
   }
 
   async #wait(signal: AbortSignal): Promise<void> {
     const start = performance.now()
     let last = ''
     for (;;) {
-      const status = await this.#logs.status({ signal })
+      const status = await this.#ask(signal)
       const text = describeStatus(status)
       const seconds = Math.round((performance.now() - start) / 1000)
       if (this.#options.terminal) this.#change(`${text} (${seconds} s)`)
@@ -222,6 +229,8 @@ export class Shell {
         } else if (progress.phase !== 'cancelling') this.#progress(progress)
       },
     })
+    // What could not be ended is ended with the shell.
+    this.#ours = !cancelled
     this.#say(`${file}: ${size} bytes, whole.${cancelled ? '' : " HCP's job could not be ended."}`)
   }
 
@@ -293,6 +302,11 @@ export class Shell {
     this.#options.output.write(`${this.#changing ? '\n' : ''}${text}\n`)
     this.#changing = false
   }
+}
+
+/** HCP has no job, so ours is gone. */
+function isGone(error: unknown): boolean {
+  return error instanceof LogsLostError || (error instanceof LogsNotReadyError && !error.retryable)
 }
 
 function describeStatus({ state, streamingInProgress, content }: LogStatus): string {
