@@ -10,7 +10,7 @@ export interface Peeked {
   readonly head: Buffer
   readonly whole: Bytes
   /** Gives up what has not been read, also if nobody has begun to. */
-  close(): Promise<void>
+  readonly close: () => Promise<void>
 }
 
 /** Looks at the beginning of content that can be read only once. */

@@ -45,6 +45,16 @@ export async function extractFiles(
       onError(new LogPackageError(entry.path, 'name', 'it is in the package twice; the first was taken'))
       continue
     }
+    if (folders.has(file) || segments.some((_, at) => written.has(join(root, ...segments.slice(0, at))))) {
+      onError(
+        new LogPackageError(
+          entry.path,
+          'name',
+          'a file of the package is a folder of it, too; the first was taken',
+        ),
+      )
+      continue
+    }
     written.add(file)
     try {
       await makeFolder(dirname(file), folders)

@@ -326,6 +326,23 @@ describe('a package that was made to do harm', () => {
     await expect(logs.extract(out)).rejects.toMatchObject({ code: 'LOGS_FILE', problem: 'exists' })
   })
 
+  test('what is a file and a folder at once does not end an extraction', async () => {
+    await using folder = await temporaryFolder()
+    const file = join(folder.path, 'p.zip')
+    const archive = await tarOf([
+      ['b', 'file'],
+      ['b/c/d', 'below it'],
+    ])
+    await writeZip(file, { 'a/b': 'below', a: 'file', '101.tar': archive, last: 'last' })
+    await using logs = await LogPackage.open(file)
+    const { files, failed } = await logs.extract(join(folder.path, 'out'))
+    expect(files.map(({ path }) => path)).toEqual(['a/b', '101.tar/b', 'last'])
+    expect(failed.map(({ place, problem }) => [place, problem])).toEqual([
+      ['a', 'name'],
+      ['101.tar/b/c/d', 'name'],
+    ])
+  })
+
   test('of a file that breaks off nothing is left by an extraction', async () => {
     await using folder = await temporaryFolder()
     const file = join(folder.path, 'p.zip')

@@ -28,7 +28,7 @@ export interface Unpacked {
   readonly head: Buffer
   readonly content: Bytes
   /** Gives up what has not been read. */
-  close(): Promise<void>
+  readonly close: () => Promise<void>
 }
 
 /**
