@@ -28,11 +28,16 @@ export class Cluster {
   readonly nodes: readonly ClusterNode[]
   readonly #options: ClusterOptions
   #tls: { readonly mode: TlsMode; readonly authority: CertificateAuthority }
+  /** Names that the present certificate holds for. */
+  #covered: ReadonlySet<string>
+  /** The last certificate that was asked for; each is made after the one before it, so that the last one stays. */
+  #renewed: Promise<void> = Promise.resolve()
 
-  private constructor(options: ClusterOptions, identity: Identity) {
+  private constructor(options: ClusterOptions, names: readonly string[], identity: Identity) {
     const { name, system, addresses, faults, log, idleTime } = options
     this.#options = options
     this.#tls = { mode: 'ok', authority: options.authority }
+    this.#covered = new Set(names)
     this.system = system
     const requests = new RequestServer(system, faults, log)
     this.nodes = addresses.map((address, index) => {
@@ -53,7 +58,8 @@ export class Cluster {
 
   /** Makes the nodes, which do not listen yet. */
   static async make(options: ClusterOptions): Promise<Cluster> {
-    return new Cluster(options, await makeIdentity(options, 'ok', options.authority))
+    const names = certifiedNames(options, 'ok')
+    return new Cluster(options, names, await makeIdentity(names, 'ok', options.authority))
   }
 
   /**
@@ -109,24 +115,46 @@ export class Cluster {
 
   async setTls(mode: TlsMode, otherAuthority: CertificateAuthority): Promise<void> {
     this.#tls = { mode, authority: mode === 'other-ca' ? otherAuthority : this.#options.authority }
-    await this.renewIdentity()
+    await this.#inTurn(() => this.#renew())
   }
 
-  /** Makes a certificate for the names that there are now. */
-  async renewIdentity(): Promise<void> {
+  /** Sees to it that the certificate holds for the names that there are now. To make one for a thousand tenants takes a while. */
+  async coverNames(): Promise<void> {
+    if (this.#covers()) return
+    await this.#inTurn(async () => {
+      if (!this.#covers()) await this.#renew()
+    })
+  }
+
+  #covers(): boolean {
+    return certifiedNames(this.#options, this.#tls.mode).every((name) => this.#covered.has(name))
+  }
+
+  #inTurn(work: () => Promise<void>): Promise<void> {
+    this.#renewed = this.#renewed.then(work, work)
+    return this.#renewed
+  }
+
+  async #renew(): Promise<void> {
     const { mode, authority } = this.#tls
-    const identity = await makeIdentity(this.#options, mode, authority)
+    const names = certifiedNames(this.#options, mode)
+    const identity = await makeIdentity(names, mode, authority)
     for (const node of this.nodes) node.setIdentity(identity)
+    this.#covered = new Set(names)
   }
 }
 
+function certifiedNames({ system, linked }: ClusterOptions, mode: TlsMode): string[] {
+  if (mode === 'wrong-name') return ['wrong-name.invalid']
+  const common = linked !== undefined && system.choices.synchronizedCertificates ? [linked] : []
+  return [system, ...common].flatMap(namesOf)
+}
+
 async function makeIdentity(
-  { system, linked }: ClusterOptions,
+  names: readonly string[],
   mode: TlsMode,
   authority: CertificateAuthority,
 ): Promise<Identity> {
-  const common = linked !== undefined && system.choices.synchronizedCertificates ? [linked] : []
-  const names = mode === 'wrong-name' ? ['wrong-name.invalid'] : [system, ...common].flatMap(namesOf)
   const day = 86_400_000
   const request: CertificateRequest =
     mode === 'expired'

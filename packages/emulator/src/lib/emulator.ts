@@ -223,7 +223,7 @@ async function assemble(settings: Settings, parts: Parts): Promise<Emulator> {
   for (const system of systems) {
     system.listeners.add(async ({ set }) => {
       // A tenant has names of its own, which certificates have to hold for.
-      if (set === 'tenant') for (const cluster of parts.clusters) await cluster.renewIdentity()
+      if (set === 'tenant') for (const cluster of parts.clusters) await cluster.coverNames()
     })
   }
   await Cluster.listen(parts.clusters)

@@ -1,3 +1,5 @@
+import type { PeerCertificate } from 'node:tls'
+import { connect } from 'node:tls'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import type { Emulator } from '../emulator.ts'
 import { startEmulator } from '../emulator.ts'
@@ -17,6 +19,38 @@ afterEach(async () => {
 
 const create = (name: string, properties: object = {}): Promise<void> =>
   mapi.change('PUT', '/tenants?username=first&password=Start123', { name, ...properties })
+
+/** What a connection to come is shown. */
+function certificate(): Promise<PeerCertificate> {
+  const servername = `admin.${hcp.domain}`
+  return new Promise((resolve, reject) => {
+    const socket = connect({ port: hcp.ports.mapi, host: hcp.nodes[0]!, ca: hcp.ca, servername }, () => {
+      resolve(socket.getPeerCertificate())
+      socket.destroy()
+    })
+    socket.once('error', reject)
+  })
+}
+
+describe('certificates', () => {
+  test('hold for all tenants that were made at the same time, whichever certificate was made first', async () => {
+    const names = Array.from({ length: 12 }, (_, index) => `side${index}`)
+    await Promise.all(names.map((name) => create(name)))
+    const { subjectaltname } = await certificate()
+    for (const name of names) expect(subjectaltname).toContain(`*.${name}.hcp1.test`)
+  })
+
+  test('are not made anew where no name is missing: that takes long on a system of many tenants', async () => {
+    await create('sales')
+    const { fingerprint256 } = await certificate()
+    await mapi.change('POST', '/tenants/sales', { systemVisibleDescription: 'other' })
+    await mapi.change('POST', '/tenants/m/contactInfo', { city: 'Bern' }, 'm')
+    await mapi.change('DELETE', '/tenants/sales')
+    expect((await certificate()).fingerprint256).toBe(fingerprint256)
+    await mapi.change('POST', '/tenants/m', { name: 'renamed' })
+    expect((await certificate()).subjectaltname).toContain('*.renamed.hcp1.test')
+  })
+})
 
 describe('a tenant', () => {
   test('is there at once, with an account that makes the others, and a certificate for its names', async () => {
