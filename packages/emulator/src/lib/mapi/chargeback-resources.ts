@@ -1,9 +1,11 @@
+import { Readable } from 'node:stream'
+import { setImmediate } from 'node:timers/promises'
 import type { Namespace } from '../namespace.ts'
 import { Refusal } from '../refusal.ts'
 import type { Tenant } from '../tenant.ts'
 import { zonedTime } from '../times.ts'
 import { keptHours } from '../usage.ts'
-import { documentTypes, negotiated } from './documents.ts'
+import { documentTypes, listPieces, negotiated } from './documents.ts'
 import { textOf } from './fields.ts'
 import type { DocumentFields, MapiAnswer, MapiExchange, Resource } from './resource.ts'
 import { bothRead, namespaceOf, tenantOf, tenantReads } from './surroundings.ts'
@@ -193,21 +195,60 @@ function zeros(names: readonly string[]): Record<string, number> {
 }
 
 function report(exchange: MapiExchange, shown: readonly Namespace[], withTotal: boolean): MapiAnswer {
-  const type = negotiated(exchange.headers, [...documentTypes, 'text/csv'])
+  const { headers, query, bySystem, system } = exchange
+  const type = negotiated(headers, [...documentTypes, 'text/csv'])
   const tenant = tenantOf(exchange)
   const intervals = intervalsOf(exchange, withTotal ? [...tenant.namespaces.values()] : shown)
-  const records = [...entriesOf(tenant, shown, intervals, withTotal)].map((entry) =>
-    recordOf(exchange, tenant, entry),
-  )
-  if (type !== 'text/csv')
-    return { document: { root: 'chargebackReport', value: { chargebackData: records } } }
-  const early = Number(exchange.system.softwareVersion.split('.')[0]) < 8
+  const records = recordsOf(exchange, tenant, entriesOf(tenant, shown, intervals, withTotal))
+  const isLong = (shown.length + 1) * intervals.length > manyRecords
+  if (type !== 'text/csv') {
+    const [root, element] = ['chargebackReport', 'chargebackData']
+    if (isLong)
+      return {
+        content: { type, body: streamed(listPieces(type, root, element, records, query.get('callback'))) },
+      }
+    return { document: { root, value: { [element]: [...records] } } }
+  }
+  const early = Number(system.softwareVersion.split('.')[0]) < 8
   const names = [
     ...columns.filter((name) => !early || !name.startsWith('multipart')),
-    ...(exchange.bySystem ? systemColumns : []),
+    ...(bySystem ? systemColumns : []),
   ]
-  const lines = records.map((record) => names.map((name) => textOf(record[name] ?? '')).join(','))
-  return { content: { type, body: Buffer.from([names.join(','), ...lines, ''].join('\n')) } }
+  const lines = linesOf(names, records)
+  return { content: { type, body: isLong ? streamed(lines) : Buffer.from([...lines].join('')) } }
+}
+
+/** More than these are not all there at one time: a tenant may have thousands of namespaces, and 180 days thousands of hours. */
+const manyRecords = 10_000
+
+function* recordsOf(
+  exchange: MapiExchange,
+  tenant: Tenant,
+  entries: Iterable<Entry>,
+): Generator<DocumentFields> {
+  for (const entry of entries) yield recordOf(exchange, tenant, entry)
+}
+
+function* linesOf(names: readonly string[], records: Iterable<DocumentFields>): Generator<string> {
+  yield `${names.join(',')}\n`
+  for (const record of records) yield `${names.map((name) => textOf(record[name] ?? '')).join(',')}\n`
+}
+
+function streamed(pieces: Iterable<string>): Readable {
+  return Readable.from(chunks(pieces), { objectMode: false })
+}
+
+/** Pieces in such lengths that a connection is waited for, and others get their turn. */
+async function* chunks(pieces: Iterable<string>): AsyncGenerator<Buffer> {
+  let text = ''
+  for (const piece of pieces) {
+    text += piece
+    if (text.length < 64 * 1024) continue
+    yield Buffer.from(text)
+    text = ''
+    await setImmediate()
+  }
+  yield Buffer.from(text)
 }
 
 function statistics(namespaces: Iterable<Namespace>): MapiAnswer {

@@ -254,3 +254,37 @@ test('statistics of a namespace, and of all of a tenant', async () => {
     storageCapacityUsed: 228,
   })
 })
+
+test('a report of very many lines is sent while it is made, in every form, and has the same lines', async () => {
+  await put('a', 'x'.repeat(100))
+  const query = 'granularity=hour&start=1970-01-01T00:00:00%2B0000'
+  const short = await mapi.call({ path: `/tenants/m/namespaces/n1/chargebackReport?${query}`, host: 'm' })
+  expect(short.headers['content-length']).toBeDefined()
+  const expected = short.json['chargebackData'] as Line[]
+  expect(expected).toHaveLength(180 * 24 + 1)
+  const long = async (accept: string, more = ''): Promise<string> => {
+    const reply = await mapi.call({ path: `${path}?${query}${more}`, host: 'm', headers: { accept } })
+    expect([reply.status, reply.headers['content-length']]).toEqual([200, undefined])
+    return reply.text
+  }
+  const lines = (JSON.parse(await long('application/json')) as { chargebackData: Line[] }).chargebackData
+  expect(lines).toHaveLength(3 * expected.length)
+  expect(lines.slice(0, expected.length)).toEqual(expected)
+  const padded = await long('application/javascript', '&callback=read')
+  expect([padded.slice(0, 24), padded.slice(-4)]).toEqual(['read({"chargebackData":[', '}]})'])
+  const xml = await long('application/xml')
+  expect(xml.startsWith('<?xml version="1.0" encoding="UTF-8"?><chargebackReport><chargebackData>')).toBe(
+    true,
+  )
+  expect(xml.endsWith('</chargebackData></chargebackReport>')).toBe(true)
+  expect(xml.match(/<objectCount>/g)).toHaveLength(lines.length)
+  const csv = (await long('text/csv')).trimEnd().split('\n')
+  expect(csv).toHaveLength(lines.length + 1)
+  expect(csv.filter((line) => line.includes(',n1,'))).toHaveLength(expected.length)
+  const bad = {
+    path: `${path}?${query}&callback=1;2`,
+    host: 'm',
+    headers: { accept: 'application/javascript' },
+  }
+  expect((await mapi.call(bad)).status).toBe(400)
+})

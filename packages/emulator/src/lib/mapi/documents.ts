@@ -75,9 +75,50 @@ export function writeDocument(
   }
   const text = json(value, pretty ? '\n' : '')
   if (type === 'application/json') return { type, body: Buffer.from(text) }
-  const name = callback ?? 'callback'
+  return { type, body: Buffer.from(`${callbackName(callback)}(${text})`) }
+}
+
+function callbackName(name = 'callback'): string {
   if (!/^[\w$.]{1,100}$/.test(name)) throw new Refusal(400, 'The query parameter callback is no name.')
-  return { type, body: Buffer.from(`${name}(${text})`) }
+  return name
+}
+
+/** A document that is one list, and too long to be there as a whole, piece by piece. It is never indented. */
+export function listPieces(
+  type: DocumentType,
+  root: string,
+  element: string,
+  entries: Iterable<DocumentFields>,
+  callback: string | undefined,
+): Iterable<string> {
+  if (type === 'application/xml') {
+    const head = `<?xml version="1.0" encoding="UTF-8"?><${root}>`
+    return pieces(head, entries, (entry) => xml(element, entry, ''), '', `</${root}>`)
+  }
+  const [before, after] = type === 'application/json' ? ['', ''] : [`${callbackName(callback)}(`, ')']
+  return pieces(
+    `${before}{${JSON.stringify(element)}:[`,
+    entries,
+    (entry) => json(entry, ''),
+    ',',
+    `]}${after}`,
+  )
+}
+
+function* pieces<Entry>(
+  head: string,
+  entries: Iterable<Entry>,
+  write: (entry: Entry) => string,
+  between: string,
+  end: string,
+): Generator<string> {
+  yield head
+  let first = true
+  for (const entry of entries) {
+    yield first ? write(entry) : between + write(entry)
+    first = false
+  }
+  yield end
 }
 
 /** `indent`: a line end with what stands before each element, or nothing. */
