@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process'
+import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import type { Emulator } from '@hcp/emulator'
@@ -26,7 +27,10 @@ export async function collectInChild(
 ): Promise<ChildOutcome | undefined> {
   const work: CollectWork = { port: hcp.ports.mapi, dns: hcp.dns, ca: hcp.ca, folder, days }
   const program = fileURLToPath(new URL('collect-child.testing.ts', import.meta.url))
+  // What a later child reads has been compiled by an earlier one that ended, as what users install has been.
+  const env = { ...process.env, NODE_COMPILE_CACHE: join(folder, '..', 'compiled') }
   const child = spawn(process.execPath, ['--no-warnings', program, JSON.stringify(work)], {
+    env,
     stdio: ['ignore', 'pipe', 'inherit'],
   })
   let outcome: ChildOutcome | undefined

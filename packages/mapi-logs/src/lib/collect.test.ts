@@ -316,7 +316,10 @@ describe('large packages', () => {
     async () => {
       await using folder = await temporaryFolder()
       await using system = await emulate({ bytes: large })
-      const outcome = await collectInChild(system.hcp, folder.path, 8)
+      for (const name of ['first', 'second']) await mkdir(join(folder.path, name))
+      const first = await collectInChild(system.hcp, join(folder.path, 'first'), 0)
+      expect(first?.error).toBeUndefined()
+      const outcome = await collectInChild(system.hcp, join(folder.path, 'second'), 8)
       expect(outcome?.error).toBeUndefined()
       expect(outcome?.result?.size).toBeGreaterThan(large * 0.9)
       expect(outcome?.result?.cancelled).toBe(true)
