@@ -21,6 +21,8 @@ export class Call {
   sent = false
   /** When the last of them did, by `performance.now`. */
   wroteAt = 0
+  /** When the connection was opened over which they did. */
+  connectedAt = 0
   /** Some try may have been carried out though it brought no answer to return. */
   doubtful = false
   /** Set once the caller, or the deadline, has ended the call. */

@@ -14,7 +14,7 @@ beforeAll(async () => {
 })
 afterAll(() => hcp.close())
 
-function connect(strategy?: number): Connection {
+function connect(strategy?: number, socketLifetime = 1): Connection {
   const target = new Target('n1.m.hcp1.test', {
     port: hcp.ports.https,
     tls: { ca: hcp.ca },
@@ -31,7 +31,7 @@ function connect(strategy?: number): Connection {
         }),
   })
   // Each request has a socket of its own, so that the name counts.
-  return new Connection(target, { socketLifetime: 1 })
+  return new Connection(target, { socketLifetime, connections: 1 })
 }
 
 async function link(action: 'failOver' | 'failBack'): Promise<void> {
@@ -105,5 +105,31 @@ test('what may go to the other system does, the rest is not sent, and without a 
       await connection.destroy()
       connection.target.close()
     }
+  }
+})
+
+test('a write that the primary refuses shows that its name leads elsewhere, whatever connections are open', async () => {
+  const connection = connect(readOnFailover | writeOnFailover, 100_000)
+  try {
+    expect(await connection.put('/rest/dns/before/kept', 'content')).toMatchObject({ system: 'primary' })
+    await hcp.replicated()
+    await link('failOver')
+    // As the passive system of a link says it, over the connection of before.
+    hcp.addFault({ kind: 'status', status: 403, method: 'PUT', cluster: 'primary', node: 'all' })
+    expect(await connection.put('/rest/dns/refused/1', 'content')).toMatchObject({
+      status: 403,
+      system: 'primary',
+    })
+    for (let tries = 0; connection.failover?.state === 'primary' && tries < 500; tries++) await settle()
+    expect(connection.failover).toMatchObject({ state: 'failedOver', reason: 'addresses' })
+    expect(await connection.put('/rest/dns/refused/2', 'content')).toMatchObject({
+      status: 201,
+      system: 'replica',
+    })
+  } finally {
+    await hcp.clearFaults()
+    await link('failBack')
+    await connection.destroy()
+    connection.target.close()
   }
 })

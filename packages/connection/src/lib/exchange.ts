@@ -120,6 +120,7 @@ export class Exchange implements NodeHandler {
     this.#options.call.sends()
     this.#startedAt = performance.now()
     this.call.wroteAt = this.#startedAt
+    this.call.connectedAt = client.openedAt
   }
 
   onBodySent(chunk: Uint8Array | string): void {

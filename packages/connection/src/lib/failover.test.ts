@@ -115,6 +115,19 @@ describe('coming back', () => {
     expect(pauses).toEqual([99, 200, 350, 350])
   })
 
+  test('is probed soon while the replica refuses what the primary may take', () => {
+    const state = failover({ minProbe: 100, maxProbe: 10_000 })
+    failOver(state)
+    for (let probe = 0; probe < 6; probe++) state.probed(false)
+    wait(100)
+    expect(state.probeDue).toBe(false)
+    state.doubted()
+    wait(50)
+    state.doubted()
+    wait(50)
+    expect(state.probeDue).toBe(true)
+  })
+
   test('who fails over again soon is probed with the pauses of before', () => {
     const state = failover({ minProbe: 100, maxProbe: 1_000 })
     failOver(state)

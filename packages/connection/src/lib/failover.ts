@@ -99,7 +99,8 @@ export function checkFailover(options: FailoverOptions): Limits {
  * TLS and certificate failures, refused credentials and 500 are no failover: another system does not mend them.
  *
  * It is back after `successes` answers in a row that the primary itself served, each begun after the one before was known: answers to
- * probes, which requests set off when one is due, one at a time and with growing pauses, and answers to requests that only the
+ * probes, which requests set off when one is due, one at a time and with growing pauses (short ones while the replica refuses writes by
+ * 403, as the passive system of a link does), and answers to requests that only the
  * primary may serve. Who fails over again soon after that is probed with the longer pauses of before.
  */
 export class Failover {
@@ -122,6 +123,8 @@ export class Failover {
   #differReads = 0
   /** What the primary calls itself, where its name does not tell. */
   #ownName: string | undefined
+  /** When it was last seen that the name leads to another system. */
+  movedAt: number = Number.NEGATIVE_INFINITY
   /** A probe is under way. */
   probing = false
   /** Addresses of nodes that answered to the primary's name for another system. */
@@ -195,6 +198,7 @@ export class Failover {
   /** The name leads to another system. */
   moved(reason: 'addresses' | 'servicedBy'): void {
     this.#successes = 0
+    this.movedAt = this.#now()
     if (!this.down) this.#become('failedOver', reason)
   }
 
@@ -239,6 +243,11 @@ export class Failover {
   /** Whether somebody should see now how the primary fares. */
   get probeDue(): boolean {
     return this.active && !this.probing && this.#now() >= this.#probeAt
+  }
+
+  /** The replica has refused what the primary may take: it is time to see whether that is back. */
+  doubted(): void {
+    this.#probeAt = Math.min(this.#probeAt, this.#now() + this.#limits.minProbe)
   }
 
   /** A probe has been answered by the primary itself, or has not. */

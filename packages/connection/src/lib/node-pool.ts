@@ -26,8 +26,9 @@ export class NodeClient extends Client {
   requests = 0
   /** `X-RequestId` of the answer before: HCP never sends one twice. */
   lastRequestId: string | undefined
+  /** When `dialled` was opened, by `performance.now`. */
+  openedAt = 0
   readonly #socketLifetime: number
-  #openedAt = 0
 
   constructor(origin: URL, dialer: Dialer, socketLifetime: number, options: Client.Options) {
     super(origin, {
@@ -36,7 +37,7 @@ export class NodeClient extends Client {
         dialer.dial().then(
           (dialled) => {
             this.dialled = dialled
-            this.#openedAt = performance.now()
+            this.openedAt = performance.now()
             this.requests = 0
             this.lastRequestId = undefined
             callback(null, dialled.socket)
@@ -52,7 +53,7 @@ export class NodeClient extends Client {
     const exchange = handler as NodeHandler
     exchange.client = this
     // The last request of an old socket tells the node so; the next one dials anew.
-    if (exchange.dispatchedAt - this.#openedAt > this.#socketLifetime) options.reset = true
+    if (exchange.dispatchedAt - this.openedAt > this.#socketLifetime) options.reset = true
     return super.dispatch(options, handler)
   }
 

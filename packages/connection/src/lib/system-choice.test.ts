@@ -4,7 +4,15 @@ import { createServer } from 'node:net'
 import { Readable } from 'node:stream'
 import { AnonymousAuthorization, NativeAuthorization } from '@hcp/auth'
 import { describe, expect, test } from 'vitest'
-import { hangUp, reply, type ScriptServer, scriptServer, stall, type Step } from '../../test/script-server.ts'
+import {
+  answer,
+  hangUp,
+  reply,
+  type ScriptServer,
+  scriptServer,
+  stall,
+  type Step,
+} from '../../test/script-server.ts'
 import {
   Connection,
   type ConnectionOptions,
@@ -332,6 +340,50 @@ describe('coming back', () => {
       expect(paths(primary).slice(1)).toEqual(looks.map(() => 'HEAD /rest'))
       expect((await connection.get('/rest/b')).system).toBe('primary')
     })
+  })
+
+  test('is looked for soon while the replica refuses writes', async () => {
+    const looks = [...Array.from({ length: 12 }, () => reply(503)), reply(200, own), reply(200, own)]
+    await withPair(
+      [[reply(200, others), ...looks], Array.from({ length: 1_000 }, () => reply(403))],
+      onFailover,
+      async ({ replica, connection }) => {
+        await connection.get('/rest/a')
+        const began = performance.now()
+        while (connection.failover?.state !== 'primary' && performance.now() - began < 4_000) {
+          const { status, system } = await connection.put('/rest/b', 'body')
+          expect(status).toBe(system === 'replica' ? 403 : 200)
+          await new Promise((resolve) => {
+            setTimeout(resolve, 1)
+          })
+        }
+        expect(connection.failover?.state).toBe('primary')
+        expect(replica.seen.length).toBeGreaterThan(0)
+      },
+      {},
+      { failover: { minProbe: 1, maxProbe: 1_000_000, successes: 2 } },
+    )
+  })
+
+  test('takes answers over connections that were opened since the name led elsewhere', async () => {
+    let finish = (): void => {}
+    const later: Step = { whole: (socket) => void (finish = () => socket.write(answer(200, own))) }
+    await withPair(
+      [[reply(200, own), later, reply(200, others)], []],
+      [writeOnFailover],
+      async ({ primary, connection }) => {
+        await connection.get('/rest/a')
+        const slow = connection.get('/rest/b')
+        await primary.until(2)
+        await failure(connection.get('/rest/c'))
+        expect(connection.failover).toMatchObject({ state: 'failedOver', reason: 'servicedBy' })
+        finish()
+        expect((await slow).status).toBe(200)
+        expect(connection.failover?.state).toBe('failedOver')
+      },
+      { headersTimeout: 30_000 },
+      { failover: { minProbe: 100_000, maxProbe: 100_000, successes: 1 } },
+    )
   })
 
   test('no look at the primary outlives the connection', async () => {

@@ -33,6 +33,8 @@ const triesOfRead = 2
 const longestLook = 1_000
 /** A look that failed is not repeated sooner (milliseconds). */
 const lookAgain = 30_000
+/** Refused writes make the primary's name be looked up no oftener (milliseconds). */
+const seeAgain = 1_000
 /** A probe is given up after this long (milliseconds). */
 const longestProbe = 5_000
 /** A caller who waits less for an answer cannot tell whether the primary is silent (milliseconds). */
@@ -66,6 +68,7 @@ export class SystemChoice {
   #looking: Promise<void> | undefined
   #lookedAt = Number.NEGATIVE_INFINITY
   #probe: AbortController | undefined
+  #sawName = Number.NEGATIVE_INFINITY
 
   constructor(target: Target, settings: ReplicaSettings, options: CheckedOptions, calls: Calls) {
     this.#settings = settings
@@ -203,18 +206,25 @@ export class SystemChoice {
 
   /** What the end of a request at a system says of it. */
   #note(call: Call, answer: HcpResponse | undefined, failure: unknown, began: number): void {
+    const write = !isRead(call.method)
+    // Of an active/passive link one system takes no writes, and that may be the other one by now.
+    const refused = write && answer?.status === 403
     if (call.system === 'replica') {
       // Whatever became of it: it may have changed something.
-      if (!isRead(call.method) && (answer?.ok ?? call.sent)) this.#failover.wrote()
+      if (write && (answer?.ok ?? call.sent)) this.#failover.wrote()
+      if (refused) this.#failover.doubted()
       return
     }
+    if (refused) void this.#seeName()
     if (answer === undefined) {
-      if (failure instanceof HcpReplicaError) this.#failover.moved('addresses')
+      if (failure instanceof HcpReplicaError) this.#moved()
       else if (this.#isSilence(failure, call, began)) this.#failover.failed('silent', began)
     } else if (answer.status === 503) this.#failover.failed('unavailable', began)
     else if (!isPassing(answer.status)) {
       this.#failover.strangers.delete(answer.address)
-      this.#failover.answered(began)
+      // Connections from before a DNS failover go to the primary still, and do not tell that its name does so again.
+      if (call.connectedAt < this.#failover.movedAt) setImmediate(() => this.primary.leave(answer.address))
+      else this.#failover.answered(began)
       if (this.#hedge === 'p95' && isRead(call.method)) this.#times.add(performance.now() - began)
     }
   }
@@ -225,6 +235,22 @@ export class SystemChoice {
     if (!call.sent && this.primary.sockets.size > 0) return false
     if (isLost(failure)) return true
     return isLimit(failure) && performance.now() - Math.max(began, call.wroteAt) >= shortestSilence
+  }
+
+  /** The primary's name leads to the replica: what is still connected to the primary itself is not used any more. */
+  #moved(): void {
+    this.#failover.moved('addresses')
+    for (const address of this.primary.sockets.keys()) this.primary.leave(address)
+  }
+
+  /** Sees whether the primary's name still leads to it, which open sockets do not tell. */
+  async #seeName(): Promise<void> {
+    const strangers = this.#strangers(this.primary.target, noStrangers)
+    if (this.#failover.active || performance.now() - this.#sawName < seeAgain) return
+    this.#sawName = performance.now()
+    await Promise.all([lookUp(this.primary.target), strangers.ready()])
+    const { addresses } = this.primary.target
+    if (addresses.length > 0 && addresses.every((address) => strangers.has(address))) this.#moved()
   }
 
   #metStranger({ method, address, ok }: HcpResponse): void {
