@@ -156,14 +156,7 @@ async function change(exchange: MapiExchange): Promise<MapiAnswer> {
   const tenant = tenantOf(exchange)
   const { state } = accountOf(exchange)
   const password = exchange.query.get('password')
-  for (const name of Object.keys(given)) {
-    const role = name === 'allowNamespaceManagement' ? 'ADMINISTRATOR' : 'SECURITY'
-    if (!hasTenantRole(exchange, role))
-      throw new Refusal(
-        403,
-        `Changing the property '${name}' needs the role ${role} of a tenant-level account.`,
-      )
-  }
+  checkChanger(exchange, given)
   if (password !== undefined) {
     if (!hasTenantRole(exchange, 'SECURITY'))
       throw new Refusal(403, 'Changing a password needs the role SECURITY of a tenant-level account.')
@@ -176,6 +169,18 @@ async function change(exchange: MapiExchange): Promise<MapiAnswer> {
   if (isSecurity(state) && !isSecurity(after)) checkNotLast(tenant, state)
   await changeAccount(exchange, tenant, after)
   return {}
+}
+
+/** Who may change what of an account. */
+function checkChanger(exchange: MapiExchange, given: DocumentFields): void {
+  for (const name of Object.keys(given)) {
+    const role = name === 'allowNamespaceManagement' ? 'ADMINISTRATOR' : 'SECURITY'
+    if (!hasTenantRole(exchange, role))
+      throw new Refusal(
+        403,
+        `Changing the property '${name}' needs the role ${role} of a tenant-level account.`,
+      )
+  }
 }
 
 function isSecurity({ enabled, roles, properties }: AccountState): boolean {
@@ -495,7 +500,7 @@ const groups: readonly Resource[] = [
           const name = given['groupname'] ?? given['externalGroupID']
           if (name === undefined) throw new Refusal(400, "The required property 'groupname' is missing.")
           const key = textOf(name).toLowerCase()
-          if (tenantOf(exchange).documents['groups']?.[key] !== undefined)
+          if (Object.hasOwn(members(tenantOf(exchange).documents['groups']), key))
             throw new Refusal(409, `There is a group account ${textOf(name)} already.`)
           await setGroup(exchange, key, { groupname: textOf(name), roles: { role: [] }, ...given })
           return {}
@@ -518,6 +523,7 @@ const groups: readonly Resource[] = [
         handle: async (exchange) => {
           const { groupname: _, externalGroupID: __, ...changeable } = groupFields
           const given = readFields(await exchange.document('groupAccount'), changeable)
+          checkChanger(exchange, given)
           const { key, group } = groupOf(exchange)
           await setGroup(exchange, key, { ...group, ...given })
           return {}

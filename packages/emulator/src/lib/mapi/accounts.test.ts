@@ -239,3 +239,33 @@ test('group accounts are kept', async () => {
   await mapi.change('DELETE', group, undefined, 'm')
   expect((await mapi.call({ path: group, host: 'm' })).status).toBe(404)
 })
+
+test('who may give roles to a user account may give them to a group, and nobody else', async () => {
+  const make = (username: string, role: string): Promise<unknown> => {
+    const account = { username, fullName: username, enabled: true, forcePasswordChange: false }
+    const body = { ...account, localAuthentication: true, roles: { role: [role] } }
+    return mapi.change('PUT', '/tenants/m/userAccounts?password=Change-7', body, 'm')
+  }
+  await make('adm', 'ADMINISTRATOR')
+  await make('sec', 'SECURITY')
+  await mapi.change('PUT', '/tenants/m/groupAccounts', { groupname: 'ops' }, 'm')
+  const by = async (user: string, body: object): Promise<number> => {
+    const call = { method: 'POST' as const, path: '/tenants/m/groupAccounts/ops', host: 'm', body }
+    return (await mapi.call({ ...call, as: [user, 'Change-7'] })).status
+  }
+  expect(await by('adm', { roles: { role: ['SECURITY'] } })).toBe(403)
+  expect(await by('sec', { roles: { role: ['SECURITY'] } })).toBe(200)
+  expect(await by('sec', { allowNamespaceManagement: true })).toBe(403)
+  expect(await by('adm', { allowNamespaceManagement: true })).toBe(200)
+})
+
+test.each(['__proto__', 'constructor', 'again'])(
+  'a group may be called %s, and made again when it is gone',
+  async (name) => {
+    for (const _ of [1, 2]) {
+      await mapi.change('PUT', '/tenants/m/groupAccounts', { groupname: name }, 'm')
+      expect(await mapi.read('/tenants/m/groupAccounts', 'm')).toEqual({ groupname: [name] })
+      await mapi.change('DELETE', `/tenants/m/groupAccounts/${name}`, undefined, 'm')
+    }
+  },
+)

@@ -136,8 +136,9 @@ export function quotaBytes(text: string): number {
 
 /** Bytes as a quota is printed. */
 export function quotaText(bytes: number): string {
-  const unit = bytes >= units['TB']! && bytes % (units['TB']! / 100) < 1 ? 'TB' : 'GB'
-  return `${(bytes / units[unit]!).toFixed(2)} ${unit}`
+  const inUnit = (unit: string): string => `${(bytes / units[unit]!).toFixed(2)} ${unit}`
+  const large = inUnit('TB')
+  return bytes >= units['TB']! && quotaBytes(large) === bytes ? large : inUnit('GB')
 }
 
 /** Number of a limited count, or `None`. */

@@ -413,9 +413,11 @@ async function changeClass(exchange: MapiExchange): Promise<MapiAnswer> {
 
 async function removeClass(exchange: MapiExchange): Promise<MapiAnswer> {
   const before = classOf(exchange)
-  const { retentionClasses, retentionMode } = namespaceOf(exchange).settings
+  const { retentionClasses, retentionMode, defaultRetention } = namespaceOf(exchange).settings
   if (retentionMode === 'compliance')
     throw new Refusal(403, 'In compliance mode a retention class cannot be deleted.')
+  if (same(defaultRetention, `C+${before.name}`))
+    throw new Refusal(403, 'The retention class is the default of the namespace.')
   await setClasses(
     exchange,
     retentionClasses.filter((each) => each !== before),
@@ -543,6 +545,8 @@ export const namespaceResources: readonly Resource[] = [
           if (features['servicePlanSelectionEnabled'] !== true) delete shown['servicePlan']
           if (features['erasureCodingSelectionEnabled'] !== true) delete shown['allowErasureCoding']
           if (features['versioningConfigurationEnabled'] !== true) delete shown['versioningSettings']
+          // It cannot be set: what was read without it may be sent back.
+          if (!exchange.verbose) delete shown['effectiveDpl']
           return { document: { root: 'namespaceDefaults', value: shown } }
         },
       },

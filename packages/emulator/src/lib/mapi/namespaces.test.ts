@@ -332,6 +332,25 @@ describe('what it is told holds for data at once', () => {
     expect((await mapi.call({ method: 'DELETE', path: kept, host: 'm' })).status).toBe(403)
   })
 
+  test('the retention class that is the default stays: without it nothing could be stored any more', async () => {
+    const path = `${all}/n1/retentionClasses`
+    await mapi.change('PUT', path, { name: 'Films', value: '-1' }, 'm')
+    await change('n1/complianceSettings', { retentionDefault: 'C+films' })
+    expect((await mapi.call({ method: 'DELETE', path: `${path}/films`, host: 'm' })).status).toBe(403)
+    expect(await put('/rest/a')).toBe(201)
+    await change('n1/complianceSettings', { retentionDefault: '0' })
+    await mapi.change('DELETE', `${path}/films`, undefined, 'm')
+  })
+
+  test.each(['1.00 TB', '1.03 TB', '2.57 TB', '1000.00 GB', '12.50 GB'])(
+    'a quota of %s is printed as it was set',
+    async (hardQuota) => {
+      await mapi.change('POST', '/tenants/m', { hardQuota: '9 TB' })
+      await change('n1', { hardQuota })
+      expect(await read('n1')).toMatchObject({ hardQuota })
+    },
+  )
+
   test('compliance settings', async () => {
     const settings = {
       retentionDefault: 'A+1y',

@@ -537,7 +537,7 @@ function setContentClass(
   old: string | undefined,
   value: DocumentFields | undefined,
 ): Promise<void> {
-  const classes = contentClassesOf(exchange)
+  let classes = contentClassesOf(exchange)
   if (old !== undefined) delete classes[old.toLowerCase()]
   if (value !== undefined) {
     const key = textOf(value['name']).toLowerCase()
@@ -546,7 +546,7 @@ function setContentClass(
       if (!tenantOf(exchange).namespaces.has(name.toLowerCase()))
         throw new Refusal(400, `There is no namespace ${name}.`)
     }
-    classes[key] = value
+    classes = { ...classes, [key]: value }
   }
   return changeTenant(exchange, tenantOf(exchange), { contentClasses: classes })
 }

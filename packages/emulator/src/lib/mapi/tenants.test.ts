@@ -349,6 +349,19 @@ test('a new namespace is as the defaults of its tenant say', async () => {
   })
 })
 
+test('the defaults of namespaces that were read, but not with all there is to know, may be sent back', async () => {
+  const path = '/tenants/m/namespaceDefaults'
+  const defaults = await mapi.read(path, 'm')
+  await mapi.change('POST', path, defaults, 'm')
+  expect(await mapi.read(path, 'm')).toEqual(defaults)
+  expect(await mapi.read(`${path}?verbose=true`, 'm')).toEqual({ ...defaults, effectiveDpl: 'Dynamic' })
+})
+
+test('a content class may be called __proto__', async () => {
+  await mapi.change('PUT', '/tenants/m/contentClasses', { name: '__proto__' }, 'm')
+  expect(await mapi.read('/tenants/m/contentClasses', 'm')).toEqual({ name: ['__proto__'] })
+})
+
 test('CORS is one text, as CDATA in XML; without any there is nothing', async () => {
   const configuration =
     '<CORSConfiguration><CORSRule><AllowedOrigin>*</AllowedOrigin></CORSRule></CORSConfiguration>'
