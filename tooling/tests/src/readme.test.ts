@@ -13,7 +13,8 @@ const run = promisify(execFile)
 
 // An example lies where its imports are found: in the package that the README is of. What the README at the top shows
 // may use everything, as this package may.
-const readmes = ['README.md', ...globSync('packages/*/README.md', { cwd: root }).toSorted()].map((name) => ({
+const pages = globSync(['packages/*/README.md', 'packages/*/docs/*.md'], { cwd: root }).toSorted()
+const readmes = ['README.md', ...pages].map((name) => ({
   name,
   folder: name === 'README.md' ? dirname(import.meta.dirname) : dirname(join(root, name)),
   examples: readmeExamples(readFileSync(join(root, name), 'utf8')),
