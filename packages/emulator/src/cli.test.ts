@@ -165,6 +165,18 @@ test.each(['SIGTERM', 'SIGINT'] as const)('%s ends it with 0, open connections o
   for (const socket of [idle, control, dns, mapi, uploading]) socket.destroy()
 })
 
+test('SIGTERM ends it with 0 while objects go to the other system over a slow link', async () => {
+  const { child, ready, exit } = run('--quiet', '--nodes', '1', '--replica-domain', 'hcp2.test')
+  const line = await ready
+  const control = `http://127.0.0.1:${line.ports.control}/replication/faults`
+  const fault = JSON.stringify({ kind: 'slow', bytesPerSecond: 1_000 })
+  expect((await fetch(control, { method: 'POST', body: fault })).status).toBe(201)
+  for (const name of ['a', 'b', 'c'])
+    expect((await send(line, 0, 'PUT', `/rest/${name}`, name.repeat(3_000_000)))[0]).toBe(201)
+  child.kill('SIGTERM')
+  expect(await exit).toMatchObject({ code: 0, signal: null, stderr: '' })
+})
+
 test('--data keeps what was acknowledged over a kill, and the authority', async () => {
   const data = join(directory, 'data')
   const first = run('--data', data, '--nodes', '1')

@@ -89,10 +89,11 @@ export async function runCommand(args: readonly string[]): Promise<number> {
   process.stdout.write(`${JSON.stringify(emulator.ready)}\n`)
   say(welcome(emulator))
   const name = await signal.promise
+  // It keeps the process alive: one that ends while something is still to be closed does not end with 0.
   const timer = setTimeout(() => process.exit(0), patience)
-  timer.unref()
   say(`${name}: closing`)
   await emulator.close()
+  clearTimeout(timer)
   return 0
 }
 

@@ -174,10 +174,14 @@ async function changedMask(exchange: MapiExchange): Promise<DocumentFields> {
 
 const fullMask: DocumentFields = { permission: maskNames }
 
+const notOfXml = /[^\t\n\r\u{20}-\u{d7ff}\u{e000}-\u{fffd}\u{10000}-\u{10ffff}]/u
+
 async function newCors(exchange: MapiExchange): Promise<DocumentFields> {
   const given = readFields(await exchange.document('cors'), { cors: text(65_536, 1) })
   need(given, 'cors')
   const configuration = textOf(given['cors'])
+  if (notOfXml.test(configuration))
+    throw new Refusal(400, "The value of the property 'cors' has characters that XML does not have.")
   if (XMLValidator.validate(configuration) !== true || !configuration.includes('CORSConfiguration'))
     throw new Refusal(400, "The value of the property 'cors' is no CORSConfiguration.")
   return given

@@ -370,6 +370,10 @@ test('CORS is one text, as CDATA in XML; without any there is nothing', async ()
     expect((await mapi.call(call)).status).toBe(404)
     expect((await mapi.call({ ...call, method: 'DELETE' })).status).toBe(404)
     expect((await mapi.call({ ...call, method: 'PUT', body: { cors: '<x/>' } })).status).toBe(400)
+    for (const odd of ['\0', '\u001b', '\ud800', '\uffff']) {
+      const cors = configuration.replace('*', odd)
+      expect((await mapi.call({ ...call, method: 'PUT', body: { cors } })).status).toBe(400)
+    }
     const body = `<cors><![CDATA[${configuration}]]></cors>`
     expect((await mapi.call({ ...call, method: 'PUT', body })).status).toBe(200)
     expect((await mapi.call(call)).json).toEqual({ cors: configuration })

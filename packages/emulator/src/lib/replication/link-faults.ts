@@ -99,8 +99,8 @@ async function* carried(
           : Math.min(chunk.length - from, Math.max(1, Math.floor((bytesPerSecond * pause) / 1000)))
       yield chunk.subarray(from, from + length)
       from += length
-      if (bytesPerSecond !== undefined)
-        await wait((length * 1000) / bytesPerSecond, undefined, { ref: false })
+      // Whoever closes waits for this: a process must not end before it.
+      if (bytesPerSecond !== undefined) await wait((length * 1000) / bytesPerSecond)
     }
   }
 }
