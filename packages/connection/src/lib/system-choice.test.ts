@@ -609,6 +609,19 @@ describe('hedged reads', () => {
     )
   })
 
+  test('do not hide that the primary is silent', async () => {
+    await withPair(
+      [Array.from({ length: 1_000 }, () => stall()), []],
+      [readAllowed],
+      async ({ connection }) => {
+        for (let read = 0; read < 400 && connection.failover?.state === 'primary'; read++)
+          expect((await connection.get('/rest/a')).system).toBe('replica')
+        expect(connection.failover).toMatchObject({ state: 'failedOver', reason: 'silent' })
+      },
+      { hedge, retry: { budget: new RetryBudget(1_000_000) } },
+    )
+  }, 15_000)
+
   test('end with their signal', async () => {
     await withPair(
       [[stall()], [stall()]],

@@ -69,6 +69,8 @@ export class SystemChoice {
   #lookedAt = Number.NEGATIVE_INFINITY
   #probe: AbortController | undefined
   #sawName = Number.NEGATIVE_INFINITY
+  /** When the primary last answered anything. */
+  #heardAt = performance.now()
 
   constructor(target: Target, settings: ReplicaSettings, options: CheckedOptions, calls: Calls) {
     this.#settings = settings
@@ -215,6 +217,7 @@ export class SystemChoice {
       if (refused) this.#failover.doubted()
       return
     }
+    if (answer !== undefined) this.#heardAt = performance.now()
     if (refused) void this.#seeName()
     if (answer === undefined) {
       if (failure instanceof HcpReplicaError) this.#moved()
@@ -341,7 +344,10 @@ export class SystemChoice {
       const answer = this.#wins(first)
       if (answer !== undefined) {
         other.then(discard, () => undefined)
-        if (first.call === hedge.call) this.#times.add(call.elapsed)
+        if (first.call === hedge.call) {
+          this.#times.add(call.elapsed)
+          this.#suspect()
+        }
         const loser = new HcpClosedError('The other system answered first')
         if (first.call === hedge.call) abortPrimary?.(loser)
         else hedge.call.abort(loser)
@@ -356,6 +362,13 @@ export class SystemChoice {
       hedging.then(discard, () => undefined)
       throw error
     }
+  }
+
+  /** A request that is given up because the replica was faster tells nothing of the primary. If none tells anything, a probe does. */
+  #suspect(): void {
+    const { active, probing } = this.#failover
+    if (this.#calls.closing) return
+    if (!active && !probing && performance.now() - this.#heardAt >= shortestSilence) this.#look()
   }
 
   /** The answer, if it needs no other to compare it with. */
