@@ -142,7 +142,7 @@ export class ClusterNode {
     }
     server.on('request', serve(false))
     server.on('checkContinue', serve(true))
-    server.on('connect', (_request: IncomingMessage, socket: Socket) => requests.tunnel(socket))
+    server.on('connect', (_request: IncomingMessage, socket: Socket) => requests.tunnel(door, socket))
     // Another expectation than that need not be met (RFC 9110, 10.1.1).
     server.on('checkExpectation', serve(false))
     // Node's own idle time begins with the first answer.
@@ -151,7 +151,9 @@ export class ClusterNode {
       this.#silent.set(socket, timer)
       socket.once('close', () => clearTimeout(timer))
     })
-    server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => requests.broken(error, socket))
+    server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) =>
+      requests.broken(door, error, socket),
+    )
     // A client may close its side after a request and still wants the answer.
     return Object.assign(server, { httpAllowHalfOpen: true, keepAliveTimeoutBuffer: 0 })
   }

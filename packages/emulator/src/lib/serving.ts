@@ -73,12 +73,19 @@ export class RequestServer {
   }
 
   /** Nothing can be reached through a node. */
-  tunnel(socket: Socket): void {
-    socket.end(rawHead(405, [...this.#system.head(false, [], 405), 'Connection', 'close']))
+  tunnel(door: Door, socket: Socket): void {
+    socket.end(this.#refusal(door, 405))
+  }
+
+  /** The answer to what is no request. */
+  #refusal({ port }: Door, status: number): Buffer {
+    const system = this.#system
+    const head = port === 'mapi' ? mapiHead(system, [], status) : system.head(false, [], status)
+    return rawHead(status, [...head, 'Connection', 'close'])
   }
 
   /** What arrives on a socket is no request, or ends in the middle of one. */
-  broken(error: NodeJS.ErrnoException, socket: Socket): void {
+  broken(door: Door, error: NodeJS.ErrnoException, socket: Socket): void {
     const body = this.#bodies.get(socket)
     const last = this.#last.get(socket)
     if (!error.code?.startsWith('HPE_') || !socket.writable) socket.destroy()
@@ -91,7 +98,7 @@ export class RequestServer {
       this.#refused.add(socket)
       const status = error.code === 'HPE_HEADER_OVERFLOW' ? 414 : 400
       const refuse = (): void => {
-        socket.end(rawHead(status, [...this.#system.head(false, [], status), 'Connection', 'close']))
+        socket.end(this.#refusal(door, status))
         socket.destroySoon()
       }
       if (last === undefined || last.writableFinished) refuse()

@@ -1,3 +1,5 @@
+import { text } from 'node:stream/consumers'
+import { connect } from 'node:tls'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Emulator } from '../emulator.ts'
 import { startEmulator } from '../emulator.ts'
@@ -407,4 +409,20 @@ describe('roles', () => {
     }
     expect((await mapi.call({ path: '/tenants', host: 'open', as: ['MONITOR', 'pass01'] })).status).toBe(403)
   })
+})
+
+test.each([
+  ['no HTTP at all', 'what is this?\r\n\r\n', 400],
+  ['a head without end', `GET /mapi/${'a'.repeat(66_000)} HTTP/1.1\r\n\r\n`, 414],
+  ['a tunnel', 'CONNECT admin.hcp1.test:9090 HTTP/1.1\r\nHost: admin.hcp1.test:9090\r\n\r\n', 405],
+])('%s is answered as by the management API, which says its release', async (_, bytes, status) => {
+  const { ca, domain, nodes, ports } = hcp
+  const socket = connect({ port: ports.mapi, host: nodes[0]!, ca, servername: `admin.${domain}` })
+  socket.write(bytes)
+  const answer = await text(socket)
+  expect(answer).toMatch(new RegExp(`^HTTP/1\\.1 ${status} `))
+  expect(answer).toContain('\r\nX-HCP-SoftwareVersion: 9.6.0.142\r\nPragma: no-cache\r\n')
+  expect(answer).not.toContain('X-HCP-Time')
+  expect(answer).toMatch(/\r\nContent-Length: 0\r\nConnection: close\r\n\r\n$/)
+  expect((await mapi.call({ path: '/tenants' })).status).toBe(200)
 })
