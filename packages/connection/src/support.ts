@@ -20,3 +20,4 @@ export {
 } from './lib/hash.ts'
 export { RetryPolicy } from './lib/retry.ts'
 export { requestPath } from './lib/url.ts'
+export { decodeXmlReferences, isXmlCharacter } from './lib/xml-references.ts'

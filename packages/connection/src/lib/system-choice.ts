@@ -69,6 +69,8 @@ export class SystemChoice {
   #lookedAt = Number.NEGATIVE_INFINITY
   #probe: AbortController | undefined
   #sawName = Number.NEGATIVE_INFINITY
+  /** Until then the replica, which could not answer, is not asked for what the primary does not have. */
+  #lookableAt = Number.NEGATIVE_INFINITY
   /** When the primary last answered anything. */
   #heardAt = performance.now()
 
@@ -129,6 +131,7 @@ export class SystemChoice {
         retryChannel.publish({ ...eventOf(call, outcome.address), code, delay: 0 })
       }
       let two: Part
+      const began = performance.now()
       try {
         // What may be nowhere is not worth many tries.
         const retry = isFailure(outcome) ? plan.retry : new RetryPolicy(false, plan.retry)
@@ -136,6 +139,11 @@ export class SystemChoice {
       } catch (error) {
         discard(one)
         throw error
+      }
+      if (!isFailure(outcome) && two.outcome instanceof HcpError) {
+        // A replica that fails at once is asked on; one that is silent must not hold up all that is missing.
+        const now = performance.now()
+        this.#lookableAt = now + Math.min(lookAgain, 10 * (now - began))
       }
       return this.#better(plan, one, two)
     }
@@ -276,6 +284,7 @@ export class SystemChoice {
       if (!read) return false
       // From a primary that is down nothing can be learned.
       if (call.system === 'replica') return !this.#failover.down
+      if (performance.now() < this.#lookableAt) return false
       return this.#failover.permitsLook && (outcome.status === 410 || this.#failover.differing)
     }
     if (call.system === 'primary' && !this.#failover.permits(read)) return false
