@@ -1,5 +1,5 @@
 import { formatTimestamp } from './timestamp.ts'
-import { isCharacter } from './xml-reader.ts'
+import { isXmlCharacter } from '@hcp/connection/support'
 
 /**
  * A value to send: text, a number, `true` or `false`, an instant, a list, or named parts. `undefined` is left out; an empty text or an
@@ -122,7 +122,7 @@ function checkText(value: string, path: string): void {
   if (!value.isWellFormed())
     throw new RangeError(`${path} holds half of a surrogate pair: it is not valid text`)
   for (const character of value) {
-    if (!isCharacter(character.codePointAt(0) as number)) {
+    if (!isXmlCharacter(character.codePointAt(0) as number)) {
       throw new RangeError(`${path} has a character that no document can hold: ${JSON.stringify(character)}`)
     }
   }

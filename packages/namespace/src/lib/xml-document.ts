@@ -1,3 +1,4 @@
+import { decodeXmlReferences } from '@hcp/connection/support'
 import { XMLParser, XMLValidator } from 'fast-xml-parser'
 
 /** An element as HCP sent it: everything is text. */
@@ -33,7 +34,7 @@ const parser: XMLParser = new XMLParser({
   jPath: false,
   // The parser's own decoder leaves numeric and unknown references as they are, and takes those that a DOCTYPE declares.
   entityDecoder: {
-    decode: decodeReferences,
+    decode: decodeXmlReferences,
     addInputEntities: () => {
       throw new SyntaxError('it has a DOCTYPE')
     },
@@ -97,26 +98,3 @@ function checkMarkup(text: string): void {
 }
 
 const isBlank = (text: string): boolean => /^[ \t\r\n]*$/.test(text)
-
-const named: Readonly<Record<string, string>> = { amp: '&', lt: '<', gt: '>', quot: '"', apos: "'" }
-
-/** XML 1.0, section 4.1: the five names and the numbers of characters; nothing else without a DOCTYPE. */
-function decodeReferences(text: string): string {
-  if (!text.includes('&')) return text
-  return text.replaceAll(
-    /&(?:#x([0-9A-Fa-f]+);|#([0-9]+);|([a-z]+);)?/g,
-    (whole, hex: string | undefined, decimal: string | undefined, name: string | undefined) => {
-      if (name !== undefined && Object.hasOwn(named, name)) return named[name] as string
-      const point = hex === undefined ? Number(decimal ?? Number.NaN) : Number.parseInt(hex, 16)
-      if (!isCharacter(point))
-        throw new SyntaxError(`it has a reference that means nothing: ${whole.slice(0, 40)}`)
-      return String.fromCodePoint(point)
-    },
-  )
-}
-
-/** XML 1.0, section 2.2. */
-function isCharacter(point: number): boolean {
-  if (point < 0x20) return point === 0x9 || point === 0xa || point === 0xd
-  return point <= 0xd7ff || (point >= 0xe000 && point <= 0x10ffff && point !== 0xfffe && point !== 0xffff)
-}
