@@ -3,7 +3,7 @@ import { type Emulator, type RequestRecord, startEmulator } from '@hcp/emulator'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { Connection, HcpError, type HcpResponse, ReplicaStrategy, Target } from '../index.ts'
 
-// The table of the README: for each strategy and each thing that may have befallen the primary, which system a request reaches. What
+// The table of docs/replicas.md: for each strategy and each thing that may have befallen the primary, which system a request reaches. What
 // reached which is proved by the requests that the two systems have seen.
 
 const { readAllowed, readOnFailover, writeAllowed, writeOnFailover } = ReplicaStrategy
