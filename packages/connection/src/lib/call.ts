@@ -19,7 +19,7 @@ export class Call {
   readonly failures: AttemptFailure[] = []
   /** Bytes of the request went out in some try. */
   sent = false
-  /** When the last of them did, by `performance.now`. */
+  /** When the last of them did, by `performance.now`; where there is one system only, when the first of the last try did. */
   wroteAt = 0
   /** When the connection was opened over which they did. */
   connectedAt = 0

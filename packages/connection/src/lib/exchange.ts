@@ -126,7 +126,8 @@ export class Exchange implements NodeHandler {
   onBodySent(chunk: Uint8Array | string): void {
     this.#sent += typeof chunk === 'string' ? Buffer.byteLength(chunk) : chunk.byteLength
     this.sendHash?.update(chunk)
-    this.call.wroteAt = performance.now()
+    // Only where there are two systems does anybody ask.
+    if (this.call.whole !== undefined) this.call.wroteAt = performance.now()
   }
 
   onRequestSent(): void {
