@@ -16,14 +16,12 @@ import type { Field, Fields } from './fields.ts'
 import type { LinkView } from './replication-documents.ts'
 import { linkDocument, pendingDocument, scheduleDocument } from './replication-documents.ts'
 import type { DocumentFields, MapiAnswer, MapiExchange, Operation, Resource } from './resource.ts'
-
-const reads: Operation['allowed'] = { system: ['MONITOR', 'ADMINISTRATOR'] }
-const changes: Operation['allowed'] = { system: ['ADMINISTRATOR'] }
+import { systemChanges, systemReads } from './surroundings.ts'
 
 type Handler = Operation['handle']
 
-const get = (handle: Handler): Operation => ({ allowed: reads, handle })
-const change = (handle: Handler): Operation => ({ allowed: changes, handle })
+const get = (handle: Handler): Operation => ({ allowed: systemReads, handle })
+const change = (handle: Handler): Operation => ({ allowed: systemChanges, handle })
 
 const root = '/services/replication'
 const ofLink = `${root}/links/:link`
