@@ -37,7 +37,7 @@ export interface Entry {
 
 /** Which entries; all conditions hold together. */
 export interface EntryQuery {
-  /** Any of these; undefined: all datasets and entries without one. */
+  /** Any of these, of an empty list: none; undefined: all datasets and entries without one. */
   readonly datasets?: readonly string[] | undefined
   readonly task?: string | undefined
   readonly name?: string | undefined
@@ -45,8 +45,8 @@ export interface EntryQuery {
   readonly from?: number | undefined
   /** Microseconds, exclusive. */
   readonly before?: number | undefined
-  /** Both ends inclusive, 1 to 24. */
-  readonly severity?: { readonly least: number; readonly most: number } | undefined
+  /** In any of these ranges, both ends inclusive, 1 to 24; of an empty list: none. */
+  readonly severities?: readonly { readonly least: number; readonly most: number }[] | undefined
   readonly words?: WordQuery | undefined
 }
 
