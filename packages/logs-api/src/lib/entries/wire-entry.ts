@@ -1,0 +1,23 @@
+import { formatTime } from '../time.ts'
+import type { Entry } from './entry.ts'
+
+/** Fields that the service sets itself: what clients send under these names is dropped. */
+export const ownFields: ReadonlySet<string> = new Set(['log_id', 'timestamp', '_id', 'data_missing'])
+
+/**
+ * An entry as it goes out: `log_id`, `data` (where it was read), `name`, `dataset_id` and `task_id` (where there are some), `timestamp`, then
+ * the other fields as they were sent, and `data_missing` where the object with its text is lost.
+ */
+export function wireEntry(entry: Entry): Record<string, unknown> {
+  const { log_id, data, name, dataset_id, task_id } = entry
+  return {
+    log_id,
+    ...(data !== undefined && { data }),
+    name,
+    ...(dataset_id !== null && { dataset_id }),
+    ...(task_id !== null && { task_id }),
+    timestamp: formatTime(entry.timestamp),
+    ...entry.fields,
+    ...(entry.dataMissing && { data_missing: true }),
+  }
+}
