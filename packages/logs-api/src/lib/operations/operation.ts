@@ -20,6 +20,44 @@ export interface Operation {
 /** `id` is made, `started_at` and `created_at` are now, and the rest is null where it is left out. */
 export type NewOperation = Pick<Operation, 'project_id' | 'operation_type'> & Partial<Operation>
 
+export type OperationField = keyof Operation
+
+/** What may be changed in an operation log. */
+export type OperationChanges = Partial<Omit<Operation, 'id' | 'project_id' | 'created_at' | 'updated_at'>>
+
+export interface OperationSort {
+  readonly field: OperationField
+  readonly direction: 'asc' | 'desc'
+}
+
+/** Which operation logs, in which order; all conditions hold together. */
+export interface OperationQuery {
+  /** Undefined: all projects. */
+  readonly project: string | undefined
+  /** Fields that have this value, or none (`null`). Times in microseconds. */
+  readonly equal?: Partial<Operation> | undefined
+  /** Of `created_at`: microseconds, inclusive. */
+  readonly from?: number | undefined
+  /** Of `created_at`: microseconds, exclusive. */
+  readonly before?: number | undefined
+  /**
+   * The first counts most. `created_at` and `id` follow in the direction of the first where they are missing, so that the order is total.
+   * What has no value comes last in either direction. Default: `created_at`, newest first.
+   */
+  readonly sort?: readonly OperationSort[] | undefined
+  /** Only what comes behind this place in the order: the fields that are sorted by, of a log that need not match the rest. */
+  readonly after?: Partial<Operation> | undefined
+  /** Leaves out this many of those. */
+  readonly offset?: number | undefined
+  readonly limit: number
+}
+
+export interface OperationPage {
+  readonly operations: Operation[]
+  /** There are others behind them. */
+  readonly more: boolean
+}
+
 /** Operation logs in the store. */
 export interface Operations {
   /** Stored for good when it resolves. @throws {Refusal} 409 if the id is known. `holder`: set where this process has to close it. */
@@ -28,7 +66,8 @@ export interface Operations {
   change(
     id: string,
     project: string | undefined,
-    changes: Partial<Omit<Operation, 'id' | 'project_id' | 'created_at' | 'updated_at'>>,
+    changes: OperationChanges,
   ): Promise<Operation | undefined>
   get(id: string, project?: string): Promise<Operation | undefined>
+  list(query: OperationQuery): Promise<OperationPage>
 }
