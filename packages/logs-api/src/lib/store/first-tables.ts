@@ -9,7 +9,8 @@ import type { Dialect } from './database.ts'
  * - PostgreSQL: the column `words` of the entry.
  */
 export async function makeFirstTables(store: Kysely<unknown>, dialect: Dialect): Promise<void> {
-  for (const statement of dialect === 'sqlite' ? onSqlite : onPostgres) await sql.raw(statement).execute(store)
+  for (const statement of dialect === 'sqlite' ? onSqlite : onPostgres)
+    await sql.raw(statement).execute(store)
 }
 
 interface Types {

@@ -1,0 +1,1 @@
+export { serve } from './lib/store/sqlite-server.ts'
