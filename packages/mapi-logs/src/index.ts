@@ -28,7 +28,13 @@ export {
 } from './lib/errors.ts'
 export type { ExtractedFiles } from './lib/extract.ts'
 export type { DownloadProgress, LogDownload, OnDownloadProgress } from './lib/log-download.ts'
-export { type FilesOptions, type LogFile, LogPackage, type PackageOptions } from './lib/log-package.ts'
+export {
+  type FilesOptions,
+  type LogFile,
+  LogPackage,
+  type PackageOptions,
+  type PackedFile,
+} from './lib/log-package.ts'
 export type { LogSelection } from './lib/log-selection.ts'
 export type { LogState, LogStatus } from './lib/log-status.ts'
 export { type LogType, type LogTypes, logTypes } from './lib/log-type.ts'

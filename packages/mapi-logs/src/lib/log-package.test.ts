@@ -3,7 +3,9 @@ import { mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { gunzipSync, gzipSync } from 'node:zlib'
 import { describe, expect, test } from 'vitest'
+import { ZipFile } from 'yazl'
 import { samples } from './compressed.testing.ts'
+import type { Bytes } from './bytes.ts'
 import { entryName } from './entry-name.ts'
 import { LogPackageError, LogsFileError } from './errors.ts'
 import { type LogFile, LogPackage } from './log-package.ts'
@@ -58,6 +60,26 @@ describe('a package as HCP makes it', () => {
     expect(files.get(`${top}/101.tar.gz/${older}/admin_request.log.0`)).toBe('')
     expect(files.get(`${top}/101.tar.gz/${older}/mapi_gateway_request.log.0`)).toBe(line(7, '/mapi/logs'))
     expect(files.size).toBe(1 + 1 + 3 + 3 + 1 + 3)
+  })
+
+  test('entries are the files of the ZIP itself, with their sizes and bytes, links left out', async () => {
+    await using folder = await temporaryFolder()
+    const file = join(folder.path, 'p.zip')
+    const zip = new ZipFile()
+    const packed = gzipSync(await tarOf([['a.log', 'inside']]))
+    zip.addBuffer(packed, `${top}/101.tar.gz`)
+    zip.addBuffer(Buffer.from('/etc/passwd'), `${top}/link`, { mode: 0o120777 })
+    zip.addBuffer(Buffer.from('x'), `./${top}//plain.txt`)
+    zip.end()
+    await writeFile(file, await bytesOf(zip.outputStream as unknown as Bytes))
+    await using logs = await LogPackage.open(file)
+    const found: unknown[] = []
+    for await (const entry of logs.entries())
+      found.push([entry.path, entry.name, entry.node, entry.size, (await bytesOf(entry)).equals(packed)])
+    expect(found).toEqual([
+      [`${top}/101.tar.gz`, '101.tar.gz', 101, packed.length, true],
+      [`${top}/plain.txt`, 'plain.txt', undefined, 1, false],
+    ])
   })
 
   test('files that are not read, or only begun, are passed over', async () => {

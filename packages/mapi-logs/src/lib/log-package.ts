@@ -28,6 +28,11 @@ export interface LogFile extends AsyncIterable<Uint8Array> {
   readonly modified: Date | undefined
 }
 
+/** A file of the ZIP itself. */
+export interface PackedFile extends LogFile {
+  readonly size: number
+}
+
 export interface FilesOptions {
   /** Only files of which this says so; the others are passed over, which is quick only at the level of the ZIP. */
   readonly filter?: (path: string) => boolean
@@ -128,6 +133,33 @@ export class LogPackage implements AsyncDisposable {
   }
 
   /**
+   * The files of the ZIP itself, as they are packed: archives are not looked into, so that the package can be packed in another way. Each is
+   * to be read, if at all, before the next one is asked for. Links are no files and are left out.
+   *
+   * @throws {LogPackageError} for a name that leads out of the package, and where content is damaged.
+   */
+  async *entries({ signal }: Pick<FilesOptions, 'signal'> = {}): AsyncGenerator<PackedFile, void> {
+    const allowance = new Allowance(this.#limits)
+    for (const entry of this.#zip.entries) {
+      signal?.throwIfAborted()
+      allowance.entry(entry.name)
+      const path = entryName('', entry.name)
+      if (entry.folder || isLink(entry)) continue
+      allowance.ratio(path, entry.packed, entry.size)
+      const content = named(zipContent(this.#zip, entry, path, allowance), path)
+      const source = signal === undefined ? content : until(signal, content)
+      yield {
+        path,
+        name: path.split('/').at(-1) ?? path,
+        node: this.#nodeOf(path),
+        size: entry.size,
+        modified: entry.modified,
+        [Symbol.asyncIterator]: () => source[Symbol.asyncIterator](),
+      }
+    }
+  }
+
+  /**
    * Unpacks files below a folder, each under its `path`, and never anywhere else. Nothing that is there already is replaced.
    *
    * @returns What was written, and what could not be read.
@@ -149,6 +181,11 @@ export class LogPackage implements AsyncDisposable {
   [Symbol.asyncDispose](): Promise<void> {
     return this.close()
   }
+}
+
+/** By the mode that Unix systems note. */
+function isLink({ raw }: ZipEntry): boolean {
+  return raw.versionMadeBy >>> 8 === 3 && ((raw.externalFileAttributes >>> 16) & 0o170_000) === 0o120_000
 }
 
 function checkLimits(limits: PackageLimits = {}): Required<PackageLimits> {
