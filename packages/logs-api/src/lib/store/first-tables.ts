@@ -6,6 +6,7 @@ import type { Dialect } from './database.ts'
  *
  * For the words of a text:
  * - SQLite: `entry_words`, an FTS5 table without content whose `rowid` is `seq` of the entry. A trigger removes the words with the entry.
+ *   entries/words.ts makes the words: `ascii` parts them at blanks and lets all beyond ASCII be.
  * - PostgreSQL: the column `words` of the entry.
  */
 export async function makeFirstTables(store: Kysely<unknown>, dialect: Dialect): Promise<void> {
@@ -129,7 +130,7 @@ const entryIndexes = [
   'create index entries_of_task on entries (bucket, dataset_id, task_id, timestamp, log_id)',
   'create index entries_of_dataset on entries (bucket, dataset_id, timestamp, log_id)',
   'create index entries_by_time on entries (timestamp, log_id)',
-  'create index entries_by_name on entries (name, timestamp)',
+  'create index entries_by_name on entries (name, timestamp, log_id)',
   'create index entries_by_arrival on entries (arrived, log_id)',
 ]
 
@@ -150,7 +151,7 @@ const onSqlite = [
     ) strict`,
   ...entryIndexes,
   `create virtual table entry_words using fts5 (
-      words, content = '', contentless_delete = 1, tokenize = 'unicode61 remove_diacritics 0'
+      words, content = '', contentless_delete = 1, tokenize = 'ascii'
     )`,
   `create trigger entries_words_gone after delete on entries begin
       delete from entry_words where rowid = old.seq;
