@@ -1,3 +1,4 @@
+import { z } from 'zod'
 import { formatTime } from '../time.ts'
 import type { Entry } from './entry.ts'
 
@@ -21,3 +22,16 @@ export function wireEntry(entry: Entry): Record<string, unknown> {
     ...(entry.dataMissing && { data_missing: true }),
   }
 }
+
+/** For the description of the service. */
+export const wireEntrySchema: z.ZodType<Record<string, unknown>> = z
+  .looseObject({
+    log_id: z.string().describe('32 hexadecimal digits'),
+    data: z.string().optional().describe('The text'),
+    name: z.string().optional().describe('Kind of log, such as stdlog, stdout or stderr'),
+    dataset_id: z.string().optional(),
+    task_id: z.string().optional(),
+    timestamp: z.string().optional().describe('UTC: YYYY-MM-DDTHH:MM:SS.ffffff'),
+    data_missing: z.literal(true).optional().describe('The text was in an object that is lost'),
+  })
+  .describe('An entry: these fields and whatever else was sent')
