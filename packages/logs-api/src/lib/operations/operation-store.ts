@@ -188,7 +188,7 @@ function isBehind(sort: readonly OperationSort[], place: Partial<Operation>): Ra
 /** PostgreSQL's text holds neither. */
 const isStorable = (text: string): boolean => text.isWellFormed() && !text.includes('\0')
 
-function checkTexts(values: Partial<Operation>): void {
+function checkTexts(values: object): void {
   for (const [field, value] of Object.entries(values)) {
     if (typeof value === 'string' && !isStorable(value)) {
       throw new Refusal(

@@ -18,12 +18,18 @@ export interface Operation {
 }
 
 /** `id` is made, `started_at` and `created_at` are now, and the rest is null where it is left out. */
-export type NewOperation = Pick<Operation, 'project_id' | 'operation_type'> & Partial<Operation>
+export type NewOperation = Pick<Operation, 'project_id' | 'operation_type'> & {
+  readonly [Field in keyof Operation]?: Operation[Field] | undefined
+}
 
 export type OperationField = keyof Operation
 
 /** What may be changed in an operation log. */
-export type OperationChanges = Partial<Omit<Operation, 'id' | 'project_id' | 'created_at' | 'updated_at'>>
+export type OperationChanges = {
+  readonly [Field in Exclude<keyof Operation, 'id' | 'project_id' | 'created_at' | 'updated_at'>]?:
+    | Operation[Field]
+    | undefined
+}
 
 export interface OperationSort {
   readonly field: OperationField
@@ -63,11 +69,7 @@ export interface Operations {
   /** Stored for good when it resolves. @throws {Refusal} 409 if the id is known. `holder`: set where this process has to close it. */
   add(operation: NewOperation, holder?: string): Promise<Operation>
   /** Changes what is given. Undefined: there is no such operation log (in that project). */
-  change(
-    id: string,
-    project: string | undefined,
-    changes: OperationChanges,
-  ): Promise<Operation | undefined>
+  change(id: string, project: string | undefined, changes: OperationChanges): Promise<Operation | undefined>
   get(id: string, project?: string): Promise<Operation | undefined>
   list(query: OperationQuery): Promise<OperationPage>
 }
