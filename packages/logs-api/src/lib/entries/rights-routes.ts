@@ -4,6 +4,7 @@ import { z } from 'zod'
 import type { ServiceContext } from '../http/context.ts'
 import { Refusal } from '../http/refusal.ts'
 import { isName } from './new-entry.ts'
+import type { DatasetRights } from './rights.ts'
 
 const message = (field: string): string => `${field} must be a list of texts.`
 
@@ -24,6 +25,8 @@ const rightsSchema = z.strictObject(
         : 'The body must be a JSON object with read_groups, write_groups, read_users and write_users.',
   },
 )
+
+const recordSchema: z.ZodType<DatasetRights> = rightsSchema
 
 const params = z.object({
   dataset_id: z
@@ -47,7 +50,7 @@ export function rightsRoutes({ rights }: ServiceContext): FastifyPluginAsync {
         summary: 'Sets who may read and write a dataset; a list that is left out becomes empty',
         params,
         body: rightsSchema,
-        response: { 200: rightsSchema },
+        response: { 200: recordSchema },
       },
       handler: async ({ params, body }) => {
         await rights.set(params.dataset_id, body)
@@ -62,7 +65,7 @@ export function rightsRoutes({ rights }: ServiceContext): FastifyPluginAsync {
         tags,
         summary: 'Tells who may read and write a dataset',
         params,
-        response: { 200: rightsSchema.readonly() },
+        response: { 200: recordSchema },
       },
       handler: async ({ params }) => (await rights.get(params.dataset_id)) ?? unknown(),
     })
