@@ -1,0 +1,140 @@
+import { once } from 'node:events'
+import type { Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import type { FastifyInstance } from 'fastify'
+import { collectDefaultMetrics, Registry } from 'prom-client'
+import type { Entries } from '../entries/entry.ts'
+import { openRights } from '../entries/rights-store.ts'
+import { rightsRoutes } from '../entries/rights-routes.ts'
+import { entryRoutes } from '../entries/routes.ts'
+import { searchRoutes } from '../entries/search-routes.ts'
+import { bulkRoutes } from '../ingest/bulk-routes.ts'
+import { otlpRoutes } from '../ingest/otlp-routes.ts'
+import { OperationStore } from '../operations/operation-store.ts'
+import { operationRoutes } from '../operations/routes.ts'
+import { operationV2Routes } from '../operations/v2-routes.ts'
+import { IdempotencyKeys } from '../store/idempotency.ts'
+import { openDatabase } from '../store/open-database.ts'
+import { probe } from '../store/probe.ts'
+import { secretSetting } from '../store/settings.ts'
+import { tailRoutes } from '../tail/routes.ts'
+import { Authenticator } from './authenticate.ts'
+import type { ServiceContext, ServiceLog } from './context.ts'
+import { createFrame } from './frame.ts'
+import { serveMetrics } from './metrics.ts'
+import type { LogsServiceOptions } from './options.ts'
+
+export interface ListenOptions {
+  /** Default 127.0.0.1. */
+  readonly host?: string
+  /** Default 0: any that is free. */
+  readonly port?: number
+  /** Default 0: any that is free. */
+  readonly metricsPort?: number
+}
+
+/** A service that is ready to listen. */
+export interface LogsService extends AsyncDisposable {
+  readonly app: FastifyInstance
+  readonly context: ServiceContext
+  /** Takes requests from here on. The metrics are on a port of their own. */
+  listen(options?: ListenOptions): Promise<{ readonly url: string; readonly metricsUrl: string }>
+  /** Takes no more requests, ends those in work (after 10 seconds by force), stores what was accepted, and closes the database. */
+  close(): Promise<void>
+}
+
+const noLog: ServiceLog = { info: () => {}, warn: () => {}, error: () => {} }
+const minute = 60_000
+/** Milliseconds that requests have to end when the service closes. */
+const patience = 10_000
+
+/**
+ * Opens the database and makes the service around it.
+ *
+ * @throws {TypeError} if options cannot be right, such as a secret of less than 32 bytes.
+ */
+export async function createLogsService(options: LogsServiceOptions): Promise<LogsService> {
+  const { log = noLog, maxPage = 1000 } = options
+  const authenticator = new Authenticator(options.auth, options.roles)
+  if (!Number.isSafeInteger(maxPage) || maxPage < 1) {
+    throw new TypeError('`maxPage` has to be a whole number of entries, 1 at least.')
+  }
+  const database = await openDatabase(options.database, { log })
+  const stopping = new AbortController()
+  try {
+    const metrics = new Registry()
+    const context: ServiceContext = {
+      database,
+      entries: {} as Entries,
+      rights: openRights(database),
+      operations: new OperationStore(database),
+      maxPage,
+      linkBase: options.linkBase,
+      cursorSecret: await secretSetting(database, 'cursor_secret'),
+      metrics,
+      stopping: stopping.signal,
+      log,
+    }
+    const idempotency = new IdempotencyKeys(database)
+    const app = await createFrame(
+      context,
+      { ...options, authenticator, idempotency, ready: () => probe(database) },
+      [
+        entryRoutes(context),
+        searchRoutes(context),
+        rightsRoutes(context),
+        bulkRoutes(context),
+        otlpRoutes(context),
+        tailRoutes(context),
+        operationRoutes(context),
+        operationV2Routes(context),
+      ],
+    )
+    let metricsServer: Server | undefined
+    const purge = setInterval(() => {
+      idempotency
+        .purge()
+        .catch((error: unknown) => log.warn({ error: String(error) }, 'Old keys were not removed.'))
+    }, 60 * minute)
+    purge.unref()
+
+    const close = async (): Promise<void> => {
+      clearInterval(purge)
+      stopping.abort(new Error('The service is stopping.'))
+      const force = setTimeout(() => app.server.closeAllConnections(), patience)
+      await app.close()
+      clearTimeout(force)
+      await database.close()
+      if (metricsServer !== undefined) await closed(metricsServer)
+    }
+    let closing: Promise<void> | undefined
+    const service: LogsService = {
+      app,
+      context,
+      listen: async ({ host = '127.0.0.1', port = 0, metricsPort = 0 } = {}) => {
+        const url = await app.listen({ host, port })
+        collectDefaultMetrics({ register: metrics })
+        metricsServer = await serveMetrics(metrics, host, metricsPort)
+        return { url, metricsUrl: `${addressOf(metricsServer)}/metrics` }
+      },
+      close: () => (closing ??= close()),
+      [Symbol.asyncDispose]: () => service.close(),
+    }
+    return service
+  } catch (error) {
+    await database.close()
+    throw error
+  }
+}
+
+function addressOf(server: Server): string {
+  const { address, family, port } = server.address() as AddressInfo
+  return `http://${family === 'IPv6' ? `[${address}]` : address}:${port}`
+}
+
+async function closed(server: Server): Promise<void> {
+  const gone = once(server, 'close')
+  server.close()
+  server.closeAllConnections()
+  await gone
+}
