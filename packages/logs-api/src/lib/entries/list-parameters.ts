@@ -40,7 +40,11 @@ export function listParameters(
       from: time('from', filter('from')),
       before: time('to', filter('to')),
     },
-    keys: new Set(['log_id', ...(text('keys') ?? 'name|data|timestamp|task_id|dataset_id').split('|')].filter((key) => key !== '')),
+    keys: new Set(
+      ['log_id', ...(text('keys') ?? 'name|data|timestamp|task_id|dataset_id').split('|')].filter(
+        (key) => key !== '',
+      ),
+    ),
     limit: limitOf(value('limit')),
   }
 }

@@ -1,3 +1,4 @@
+import { isDeeper } from '../http/json-body.ts'
 import { Refusal } from '../http/refusal.ts'
 import { parseTime } from '../time.ts'
 import type { NewEntry } from './entry.ts'
@@ -16,7 +17,8 @@ export interface NewEntryOptions {
 /** 1 to 255 characters, whole ones, and no control characters. */
 const namePattern = /^[^\p{Cc}\p{Cs}]{1,255}$/u
 
-const deepest = 1000
+/** Levels. */
+const deepest = 200
 
 /** Makes an entry of what a client sent. @throws {Refusal} 400 that says which field is wrong. */
 export function newEntry(sent: unknown, options: NewEntryOptions = {}): NewEntry {
@@ -27,7 +29,9 @@ export function newEntry(sent: unknown, options: NewEntryOptions = {}): NewEntry
     throw new Refusal(400, 'data must be well-formed text: it holds one half of a surrogate pair alone.')
   }
   const fields = Object.fromEntries(Object.entries(others).filter(([key]) => !ownFields.has(key)))
-  checkDepth(fields)
+  if (isDeeper(fields, deepest)) {
+    throw new Refusal(400, `Fields can be nested ${deepest} levels deep at most.`)
+  }
   return {
     dataset_id: checkName('dataset_id', options.dataset ?? dataset_id) ?? null,
     task_id: checkName('task_id', task_id) ?? null,
@@ -68,17 +72,6 @@ function ownValues(sent: Readonly<Record<string, unknown>>): { timestamp?: numbe
   return { timestamp: time }
 }
 
-/** What is nested without end can be read, but not written again: writing calls itself for each level. */
-function checkDepth(fields: object): void {
-  let level: unknown[] = Object.values(fields)
-  for (let depth = 1; level.length > 0; depth++) {
-    if (depth > deepest) throw new Refusal(400, `Fields can be nested ${deepest} levels deep at most.`)
-    level = level.flatMap((value) =>
-      typeof value === 'object' && value !== null ? Object.values(value) : [],
-    )
-  }
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
+export function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }

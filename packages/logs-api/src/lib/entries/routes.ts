@@ -7,8 +7,7 @@ import { Refusal } from '../http/refusal.ts'
 import { deletionStream } from './deletion-stream.ts'
 import type { Entry } from './entry.ts'
 import { listParameters } from './list-parameters.ts'
-import { newEntry } from './new-entry.ts'
-import { requestObject } from './request-object.ts'
+import { isRecord, newEntry } from './new-entry.ts'
 import { taskParameters } from './task-parameters.ts'
 import { textStream } from './text-stream.ts'
 import { wireEntry, wireEntrySchema } from './wire-entry.ts'
@@ -67,7 +66,7 @@ export function entryRoutes(context: ServiceContext): FastifyPluginAsync {
         response: { 200: streamed.byId },
       },
       handler: async (request, reply) => {
-        const { query, keys, limit } = listParameters(request.query, await requestObject(request))
+        const { query, keys, limit } = listParameters(request.query, bodyObject(request.body))
         const found = entries.read(query, { order: 'asc', limit, data: keys.has('data') })
         return reply.type(json).send(await textStream(byId(found, keys)))
       },
@@ -208,6 +207,12 @@ export function entryRoutes(context: ServiceContext): FastifyPluginAsync {
       },
     })
   }
+}
+
+/** The body of a GET, in which parameters may be. */
+function bodyObject(body: unknown): Readonly<Record<string, unknown>> | undefined {
+  if (body === undefined || isRecord(body)) return body
+  throw new Refusal(400, 'The body of this request must be a JSON object, or left out.')
 }
 
 async function* byId(found: AsyncIterable<Entry>, keys: ReadonlySet<string>): AsyncGenerator<string, void> {

@@ -16,7 +16,8 @@ export function parseJson(bytes: Uint8Array): unknown {
   return value
 }
 
-function isDeeper(value: unknown, limit: number): boolean {
+/** Whether lists and objects are nested in more levels. */
+export function isDeeper(value: unknown, limit: number): boolean {
   let level = [value]
   for (let depth = 0; level.length > 0; depth++) {
     if (depth > limit) return true
