@@ -26,9 +26,9 @@ export async function openPostgres(
       application_name: 'hcp-logs',
       connectionTimeoutMillis: 10_000,
       types: {
-        getTypeParser: (id: number, format?: 'text' | 'binary') =>
-          id === int8 ? parseInt8 : pg.types.getTypeParser(id, format ?? 'text'),
-      } as NonNullable<PoolConfig['types']>,
+        getTypeParser: (id, format) =>
+          id === pg.types.builtins.INT8 ? parseInt8 : pg.types.getTypeParser(id, format),
+      },
       ...config,
     })
     // Connections that nobody uses break when the server goes. The next query finds out by itself.
@@ -56,8 +56,6 @@ export async function openPostgres(
     [Symbol.asyncDispose]: close,
   }
 }
-
-const int8 = 20
 
 /** All our whole numbers fit into a JavaScript number. */
 function parseInt8(text: string): number {

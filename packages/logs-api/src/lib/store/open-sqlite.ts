@@ -1,7 +1,8 @@
+import { existsSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { randomUUID } from 'node:crypto'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 import { Kysely } from 'kysely'
 import type { Database, RowBatch } from './database.ts'
 import { migrate } from './migrations.ts'
@@ -17,7 +18,9 @@ export interface SqliteOptions {
 export async function openSqlite(file: string, { readers, readTimeout }: SqliteOptions): Promise<Database> {
   // Threads share no memory, so this is a file too.
   const folder = file === ':memory:' ? await mkdtemp(join(tmpdir(), 'hcp-logs-')) : undefined
-  const path = folder === undefined ? file : join(folder, 'logs.db')
+  const path = folder === undefined ? resolve(file) : join(folder, 'logs.db')
+  if (!existsSync(dirname(path)))
+    throw new Error(`The folder of the SQLite file ${path} is not there. Make it first.`)
   const write = new Kysely<Tables>({ dialect: sqliteDialect({ file: path, readOnly: false, threads: 1 }) })
   const read = new Kysely<Tables>({
     dialect: sqliteDialect({ file: path, readOnly: true, threads: readers, timeout: readTimeout }),

@@ -64,6 +64,7 @@ export class SqliteThread {
     const result = Promise.withResolvers<SqliteResult>()
     this.#waiting.set(id, result)
     try {
+      // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a worker has no origin
       this.#worker.postMessage({ ...request, id })
     } catch (error) {
       this.#waiting.delete(id)
