@@ -16,7 +16,7 @@ export function said(body: string): Said {
   }
   if (!isRecord(answer)) return {}
   if ('error_code' in answer || 'error_msg' in answer) return words(answer['error_code'], answer['error_msg'])
-  if ('error' in answer) return words(answer['code'], answer['error'])
+  if (typeof answer['error'] === 'string') return words(answer['code'], answer['error'])
   if ('title' in answer || 'detail' in answer)
     return words(answer['type'], answer['detail'] ?? answer['title'])
   const [fault, inner] = Object.entries(answer)[0] ?? []

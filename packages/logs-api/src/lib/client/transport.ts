@@ -216,6 +216,8 @@ export class Transport {
     const { code, status, retryable } = error
     const unsent = !error.sent && retryable && code !== 'LOGS_API_TOKEN'
     const notBegun = status === 429 || status === 503
+    // 500 is a fault of the service: it would come again.
+    if (status === 500) return undefined
     const { repeat = ask.method === 'PATCH' ? 'unsent' : 'always' } = ask
     // The same request, sent before, is still at work: its answer is what is wanted.
     const stillAtWork = status === 409 && ask.method === 'POST' && error.retryAfter !== undefined
