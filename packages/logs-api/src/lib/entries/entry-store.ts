@@ -181,7 +181,7 @@ export class EntryStore implements Entries {
       const page = { order: 'asc', after, limit: step, arrivedUntil } as const
       const { rows } = await this.#queries.keys(query, page).execute(this.#database.read)
       if (rows.length > 0) {
-        removed += await this.#removeRows(rows)
+        removed += await this.removeRows(rows)
         yield { removed, total: Math.max(counted, removed) }
       }
       if (rows.length === step) after = rows.at(-1)
@@ -191,7 +191,8 @@ export class EntryStore implements Entries {
     }
   }
 
-  async #removeRows(rows: readonly EntryKey[]): Promise<number> {
+  /** Removes these and their texts, in one transaction. Gives how many there still were. */
+  async removeRows(rows: readonly EntryKey[]): Promise<number> {
     const removed = await this.#database.write.transaction().execute(async (trx) => {
       const { rows: gone } = await sql<Pick<EntryKey, 'bucket' | 'log_id' | 'body'>>`
         delete from entries where ${ofRows(rows)} returning bucket, log_id, body`.execute(trx)

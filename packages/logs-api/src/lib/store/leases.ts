@@ -43,6 +43,23 @@ export async function whileHeld(
   }
 }
 
+/**
+ * Does the work if nobody holds the lease of this name, and holds it meanwhile. Undefined: somebody holds it.
+ *
+ * @param work Has to end soon after its signal is aborted: when the lease is lost, or at the stop.
+ */
+export async function ifFree<Result>(
+  database: Database,
+  name: string,
+  { stopping, seconds = 10 }: Omit<LeaseOptions, 'log'>,
+  work: (signal: AbortSignal) => Promise<Result>,
+): Promise<{ readonly result: Result } | undefined> {
+  const lease = { database, name, holder: randomUUID(), seconds }
+  const asked = performance.now()
+  if ((await take(lease)) !== undefined) return undefined
+  return { result: await hold(lease, asked, stopping, work) }
+}
+
 interface Lease {
   readonly database: Database
   readonly name: string
