@@ -33,7 +33,6 @@ export const routeAccess: Readonly<Record<string, RouteAccess>> = {
   },
 
   'GET /v1/:project/operation_logs': { group: 'operations', roles: all },
-  'GET /v1/:project/operation_logs.json': { group: 'operations', roles: all },
   'GET /v1/:project/operation_logs/:operation_log_id': { group: 'operations', roles: all },
 
   'GET /v1/:project/physicalservers/:server/logs/exports': { group: 'exports', roles: all },

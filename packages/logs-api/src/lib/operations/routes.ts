@@ -83,12 +83,6 @@ export function operationRoutes(context: ServiceContext): FastifyPluginAsync {
     })
     app.route({
       method: 'GET',
-      url: '/v1/:project/operation_logs.json',
-      schema: { hide: true, params: listParams, querystring: listQuery },
-      handler: list,
-    })
-    app.route({
-      method: 'GET',
       url: '/v1/:project/operation_logs/:operation_log_id',
       schema: {
         tags,
@@ -97,9 +91,8 @@ export function operationRoutes(context: ServiceContext): FastifyPluginAsync {
         response: { 200: z.object({ operation_log: wireOperationSchema }) },
       },
       handler: async (request) => {
-        const { project, operation_log_id: name } = request.params as z.infer<typeof showParams>
+        const { project, operation_log_id: id } = request.params as z.infer<typeof showParams>
         checkProject(project, request.caller)
-        const id = name.replace(/\.json$/, '')
         if (!isUuidLike(id)) throw new Refusal(400, 'Invalid operation log id provided.')
         const operation = await operations.get(id, project)
         if (operation === undefined) throw notFound(id)
