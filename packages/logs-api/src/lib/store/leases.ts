@@ -67,17 +67,17 @@ interface Lease {
   readonly seconds: number
 }
 
-async function hold(
+async function hold<Result>(
   lease: Lease,
   asked: number,
   stopping: AbortSignal,
-  work: (signal: AbortSignal, holder: string) => Promise<void>,
-): Promise<void> {
+  work: (signal: AbortSignal, holder: string) => Promise<Result>,
+): Promise<Result> {
   const lost = new AbortController()
   const over = new AbortController()
   const renewing = renew(lease, asked, lost, over.signal)
   try {
-    await work(AbortSignal.any([stopping, lost.signal]), lease.holder)
+    return await work(AbortSignal.any([stopping, lost.signal]), lease.holder)
   } finally {
     over.abort()
     await renewing
