@@ -485,7 +485,7 @@ describe.each(dialects)('%s:', (dialect) => {
 
     test('A-8: is read from the store no faster than the client takes it', async () => {
       const dataset = newDataset()
-      const total = 400
+      const total = 150
       await addAll(
         Array.from({ length: total }, () => ({ dataset_id: dataset, fields: { pad: 'y'.repeat(100_000) } })),
       )
@@ -502,13 +502,12 @@ describe.each(dialects)('%s:', (dialect) => {
       await expect.poll(() => count).toBeGreaterThan(0)
       for (let before = -1; count > before;) {
         before = count
-        for (let turn = 0; turn < 20; turn++) await ask('GET /logs/0')
+        for (let turn = 0; turn < 10; turn++) await ask('GET /logs/0')
       }
       expect(count).toBeLessThan(total)
-      socket.setEncoding('latin1')
-      let answer = ''
-      for await (const chunk of socket) answer += chunk
-      expect(answer.match(/"pad"/g)).toHaveLength(total)
+      let length = 0
+      for await (const chunk of socket as AsyncIterable<Buffer>) length += chunk.length
+      expect(length).toBeGreaterThan(total * 100_000)
       expect(count).toBe(total)
     })
   })
