@@ -97,7 +97,7 @@ export function unauthenticated(group: Group, tokenCame: boolean): Refusal {
 export function unauthorized(group: Group, url: string): Refusal {
   if (group === 'entries') return new Refusal(403, 'authorization failed')
   if (group === 'operations') {
-    const action = url.endsWith('/operation_logs') ? 'list' : 'get'
+    const action = url.endsWith('/:operation_log_id') ? 'get' : 'list'
     return new Refusal(403, `Policy doesn't allow operation_log:${action} to be performed.`)
   }
   if (group === 'exports') return new Refusal(403, 'Insufficient permissions')

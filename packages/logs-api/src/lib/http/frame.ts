@@ -53,6 +53,11 @@ const requestTimeout = 600_000
 
 /** Streams that last until somebody goes away. */
 const endless = new Set(['GET /v2/logs/tail', 'GET /v2/exports/:export_id/events'])
+/** Answers that are not to be packed: progress would wait in the compressor, archives are packed already. */
+const asTheyAre = new Set([
+  'DELETE /datasets/:dataset_id/logs',
+  'GET /v1/:project/physicalservers/:server/logs/exports/:export_id/content',
+])
 /** Routes that take packed bodies and read content types themselves. */
 const ownBodies = new Set(['POST /v1/logs', 'POST /v2/logs/bulk'])
 
@@ -101,10 +106,13 @@ export async function createFrame(
   app.decorateRequest('caller')
   app.decorateRequest('identity', undefined)
 
-  app.addHook('onRoute', ({ method, url }) => {
-    for (const one of [method].flat()) {
-      if (routeAccess[`${one} ${url}`] !== undefined) continue
-      throw new Error(`Nobody has said who may use \`${one} ${url}\`. Add it to access.ts.`)
+  app.addHook('onRoute', (options) => {
+    for (const method of [options.method].flat()) {
+      const route = `${method} ${options.url}`
+      if (routeAccess[route] === undefined) {
+        throw new Error(`Nobody has said who may use \`${route}\`. Add it to access.ts.`)
+      }
+      if (endless.has(route) || asTheyAre.has(route)) options.compress = false
     }
   })
 
@@ -112,8 +120,6 @@ export async function createFrame(
   await app.register(compress, {
     globalDecompression: false,
     encodings: ['zstd', 'br', 'gzip'],
-    // Neither events nor progress nor archives: they would wait in the compressor, or are packed already.
-    customTypes: /^application\/(?:problem\+)?json(?:;|$)/i,
   })
   await addOpenApi(app)
 
@@ -161,6 +167,8 @@ export async function createFrame(
   if (options.idempotency !== undefined) addIdempotency(app, options.idempotency, context.log)
 
   app.addHook('onSend', async (request, reply, payload) => {
+    // Else a connection that is in use would hold up the end.
+    if (context.stopping.aborted) reply.header('connection', 'close')
     const type = reply.getHeader('content-type')
     if (type === 'application/json; charset=utf-8' && groupOf(pathOf(request.url)) === 'entries') {
       reply.header('content-type', 'application/json; charset=UTF-8')
@@ -199,7 +207,7 @@ export async function createFrame(
   return app
 }
 
-/** B's paths may end in `.json`. */
+/** Paths of operation logs may end in `.json`. */
 function withoutSuffix(url: string): string {
   return url.replace(/^(\/v1\/[^/?]*\/operation_logs(?:\/[^/?]+?)?)\.json(?=\?|$)/, '$1')
 }

@@ -1,18 +1,23 @@
 import { once } from 'node:events'
 import type { Server } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import type { AddressInfo, Socket } from 'node:net'
 import type { FastifyInstance } from 'fastify'
 import { collectDefaultMetrics, Registry } from 'prom-client'
-import type { Entries } from '../entries/entry.ts'
+import { EntryStore } from '../entries/entry-store.ts'
 import { openRights } from '../entries/rights-store.ts'
 import { rightsRoutes } from '../entries/rights-routes.ts'
 import { entryRoutes } from '../entries/routes.ts'
 import { searchRoutes } from '../entries/search-routes.ts'
+import { Exports } from '../exports/exports.ts'
+import { exportRoutes } from '../exports/routes.ts'
+import { exportV2Routes } from '../exports/v2-routes.ts'
 import { bulkRoutes } from '../ingest/bulk-routes.ts'
 import { otlpRoutes } from '../ingest/otlp-routes.ts'
 import { OperationStore } from '../operations/operation-store.ts'
 import { operationRoutes } from '../operations/routes.ts'
 import { operationV2Routes } from '../operations/v2-routes.ts'
+import { Retention } from '../retention/retention.ts'
+import { retentionRoutes } from '../retention/routes.ts'
 import { IdempotencyKeys } from '../store/idempotency.ts'
 import { openDatabase } from '../store/open-database.ts'
 import { probe } from '../store/probe.ts'
@@ -44,7 +49,7 @@ export interface LogsService extends AsyncDisposable {
 }
 
 const noLog: ServiceLog = { info: () => {}, warn: () => {}, error: () => {} }
-const minute = 60_000
+const hour = 3_600_000
 /** Milliseconds that requests have to end when the service closes. */
 const patience = 10_000
 
@@ -63,9 +68,10 @@ export async function createLogsService(options: LogsServiceOptions): Promise<Lo
   const stopping = new AbortController()
   try {
     const metrics = new Registry()
+    const entries = new EntryStore({ database, bodies: options.bodies, metrics, log })
     const context: ServiceContext = {
       database,
-      entries: {} as Entries,
+      entries,
       rights: openRights(database),
       operations: new OperationStore(database),
       maxPage,
@@ -75,6 +81,8 @@ export async function createLogsService(options: LogsServiceOptions): Promise<Lo
       stopping: stopping.signal,
       log,
     }
+    const exports = new Exports(context, options.systems ?? [], options.exports, options.bodies)
+    const retention = new Retention(context, entries, options.retention)
     const idempotency = new IdempotencyKeys(database)
     const app = await createFrame(
       context,
@@ -88,24 +96,40 @@ export async function createLogsService(options: LogsServiceOptions): Promise<Lo
         tailRoutes(context),
         operationRoutes(context),
         operationV2Routes(context),
+        exportRoutes(context, exports),
+        exportV2Routes(context, exports),
+        retentionRoutes(context, retention),
       ],
     )
     let metricsServer: Server | undefined
+    const sockets = new Set<Socket>()
+    app.server.on('connection', (socket) => {
+      sockets.add(socket)
+      socket.once('close', () => sockets.delete(socket))
+    })
     const purge = setInterval(() => {
       idempotency
         .purge()
         .catch((error: unknown) => log.warn({ error: String(error) }, 'Old keys were not removed.'))
-    }, 60 * minute)
+    }, hour)
     purge.unref()
 
     const close = async (): Promise<void> => {
       clearInterval(purge)
       stopping.abort(new Error('The service is stopping.'))
-      const force = setTimeout(() => app.server.closeAllConnections(), patience)
-      await app.close()
-      clearTimeout(force)
-      await database.close()
-      if (metricsServer !== undefined) await closed(metricsServer)
+      // Also those that speak WebSocket, which the server counts no longer as its own.
+      const force = setTimeout(() => sockets.forEach((socket) => socket.destroy()), patience)
+      await allOf([
+        async () => {
+          await Promise.all([app.close(), exports.stop(), retention.stop()])
+        },
+        () => entries.close(),
+        () => database.close(),
+        async () => {
+          clearTimeout(force)
+          if (metricsServer !== undefined) await closed(metricsServer)
+        },
+      ])
     }
     let closing: Promise<void> | undefined
     const service: LogsService = {
@@ -113,6 +137,8 @@ export async function createLogsService(options: LogsServiceOptions): Promise<Lo
       context,
       listen: async ({ host = '127.0.0.1', port = 0, metricsPort = 0 } = {}) => {
         const url = await app.listen({ host, port })
+        exports.start()
+        retention.start()
         collectDefaultMetrics({ register: metrics })
         metricsServer = await serveMetrics(metrics, host, metricsPort)
         return { url, metricsUrl: `${addressOf(metricsServer)}/metrics` }
@@ -125,6 +151,19 @@ export async function createLogsService(options: LogsServiceOptions): Promise<Lo
     await database.close()
     throw error
   }
+}
+
+/** One after the other, also after one has failed; then throws what the first failed by. */
+async function allOf(steps: readonly (() => Promise<void>)[]): Promise<void> {
+  const failures: unknown[] = []
+  for (const step of steps) {
+    try {
+      await step()
+    } catch (error) {
+      failures.push(error)
+    }
+  }
+  if (failures.length > 0) throw failures[0]
 }
 
 function addressOf(server: Server): string {

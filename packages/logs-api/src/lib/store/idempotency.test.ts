@@ -1,0 +1,101 @@
+import { startPostgres } from '@hcp/postgres'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import type { Database } from './database.ts'
+import { IdempotencyKeys } from './idempotency.ts'
+import { openDatabase } from './open-database.ts'
+
+const answer = {
+  status: 201,
+  headers: { 'content-type': 'application/json' },
+  body: Buffer.from('{"ü":"\0\xff"}', 'latin1'),
+}
+
+describe.each(['sqlite', 'postgres'])('keys of requests on %s', (dialect) => {
+  let database: Database
+  let postgres: Awaited<ReturnType<typeof startPostgres>> | undefined
+  beforeAll(async () => {
+    if (dialect === 'postgres') postgres = await startPostgres()
+    database = await openDatabase(postgres === undefined ? 'sqlite::memory:' : await postgres.database())
+  }, 30_000)
+  afterAll(async () => {
+    await database?.close()
+    await postgres?.[Symbol.asyncDispose]()
+  })
+
+  let number = 0
+  const request = (over: object = {}) => ({
+    caller: 'olga',
+    key: `key-${number}`,
+    route: 'POST /logs',
+    bodyHash: 'aa' as string | undefined,
+    ...over,
+  })
+  const next = () => number++
+
+  test('a request is done by one of those that send it at the same time', async () => {
+    next()
+    const keys = new IdempotencyKeys(database)
+    const claims = await Promise.all(Array.from({ length: 8 }, () => keys.claim(request())))
+    expect(claims.map(({ state }) => state).toSorted()).toEqual(
+      ['ours', ...Array(7).fill('running')].toSorted(),
+    )
+  })
+
+  test('the answer is given again, byte for byte, and only for the same request of the same caller', async () => {
+    next()
+    const keys = new IdempotencyKeys(database)
+    await keys.claim(request())
+    await keys.complete(request(), 'aa', answer)
+    expect(await keys.claim(request())).toEqual({ state: 'done', bodyHash: 'aa', answer })
+    expect(await keys.claim(request({ bodyHash: undefined }))).toMatchObject({ state: 'done' })
+    expect(await keys.claim(request({ bodyHash: 'bb' }))).toEqual({ state: 'other' })
+    expect(await keys.claim(request({ route: 'POST /v2/operations' }))).toEqual({ state: 'other' })
+    expect(await keys.claim(request({ caller: 'otto' }))).toMatchObject({ state: 'ours' })
+  })
+
+  test('what a dead process left is taken over by one, with the time of the first claim', async () => {
+    next()
+    const dead = new IdempotencyKeys(database, { claimSeconds: 0 })
+    const keys = new IdempotencyKeys(database)
+    const first = await dead.claim(request())
+    expect(first).toMatchObject({ state: 'ours' })
+    expect(await keys.claim(request({ bodyHash: 'bb' }))).toEqual({ state: 'other' })
+    const claims = await Promise.all(Array.from({ length: 8 }, () => keys.claim(request())))
+    expect(claims.filter(({ state }) => state === 'ours')).toEqual([first])
+    expect(claims.filter(({ state }) => state === 'running')).toHaveLength(7)
+  })
+
+  test('whoever gives signs of life keeps the request; who lets go leaves it to the next, with the first time', async () => {
+    next()
+    const keys = new IdempotencyKeys(database)
+    const first = await new IdempotencyKeys(database, { claimSeconds: 0 }).claim(request())
+    await keys.renew(request())
+    expect(await keys.claim(request())).toEqual({ state: 'running' })
+    await keys.release(request())
+    expect(await keys.claim(request())).toEqual(first)
+  })
+
+  test('answers are forgotten after their time, and then removed; others stay', async () => {
+    next()
+    const keys = new IdempotencyKeys(database)
+    const short = new IdempotencyKeys(database, { keepSeconds: 0 })
+    const first = await short.claim(request())
+    await short.complete(request(), 'aa', answer)
+    const again = await keys.claim(request({ bodyHash: 'bb', route: 'POST /v1/logs' }))
+    expect(again.state).toBe('ours')
+    expect(again).not.toEqual(first)
+    await keys.complete(request(), 'bb', answer)
+
+    const kept = request()
+    next()
+    await short.claim(request())
+    await short.complete(request(), 'aa', answer)
+    await keys.purge()
+    const left = await database.read
+      .selectFrom('idempotency_keys')
+      .select('key')
+      .where('key', 'in', [kept.key, request().key])
+      .execute()
+    expect(left).toEqual([{ key: kept.key }])
+  })
+})
