@@ -1,7 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { link, lstat, open, rename, rm, stat } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
-import { pipeline } from 'node:stream/promises'
 import { checkFlag, checkText } from './arguments.ts'
 import { LogsApiError } from './errors.ts'
 import type { ExportDownload, ExportDownloadOptions } from './export-download.ts'
@@ -55,9 +54,7 @@ async function store(
     await checkFree(file, overwrite)
     const handle = await open(part, 'w').catch((cause: unknown) => Promise.reject(onDisk(file, cause)))
     try {
-      // Flushed to the disk before it is closed.
-      const output = handle.createWriteStream({ autoClose: false })
-      await pipeline(body, output).catch((cause: unknown) => Promise.reject(onDisk(file, cause)))
+      await handle.writeFile(body).catch((cause: unknown) => Promise.reject(onDisk(file, cause)))
       await handle.sync()
       const { size } = await handle.stat()
       await moveIntoPlace(part, file, overwrite)

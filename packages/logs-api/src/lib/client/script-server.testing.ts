@@ -24,7 +24,7 @@ export interface ScriptServer extends AsyncDisposable {
 
 export async function scriptServer(script: Script): Promise<ScriptServer> {
   const asked: Asked[] = []
-  const server = createServer(async (request, response) => {
+  const answer = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     const number = asked.length
     const entry = { method: request.method!, url: request.url!, headers: request.headers, body: '' }
     asked.push(entry)
@@ -34,7 +34,8 @@ export async function scriptServer(script: Script): Promise<ScriptServer> {
       return
     }
     await script(entry, response, number)
-  })
+  }
+  const server = createServer((request, response) => void answer(request, response))
   server.listen(0, '127.0.0.1')
   await new Promise((resolve) => server.once('listening', resolve))
   const { port } = server.address() as AddressInfo
