@@ -7,16 +7,28 @@ import { gibibyte } from './content.ts'
 import type { Pace } from './contest.ts'
 import { measureEmulator } from './emulator.ts'
 import { measureListing } from './listing.ts'
+import { measureGrowth } from './logs/growth.ts'
+import { measureBulk, measureSingle } from './logs/ingest.ts'
+import { measureMemory } from './logs/memory.ts'
 import { measureNames } from './names.ts'
 import { measureObjects } from './objects.ts'
 import { measureStreams } from './streams.ts'
-import { comparisonTable, listingTable, nameTable, streamTable } from './table.ts'
+import {
+  comparisonTable,
+  growthTable,
+  ingestTable,
+  listingTable,
+  memoryTable,
+  nameTable,
+  streamTable,
+} from './table.ts'
 
 const usage = `Usage: pnpm bench [options]
 
   --rounds N     rounds that count, after one that does not (5)
   --seconds N    length of each turn in a round (1)
-  --only A,B     of cells, objects, listing, streams, names, emulator, aws (all)
+  --only A,B     of cells, objects, listing, streams, names, emulator, aws, logs (all), growth, memory (only when named)
+  --entries N    how far growth grows (1,000,000)
   --quick        2 rounds of 0.2 s, streams of 128 MiB: to see that it works, not how fast
   --json FILE    write the figures there; without it a whole run renews results.json and the table in README.md
   --help`
@@ -65,10 +77,31 @@ const parts: Readonly<Record<string, (pace: Pace, streamSize: number) => Promise
     const text = `${title}\n\nnot installed here: pnpm --filter @hcp/bench add -D @aws-sdk/client-s3`
     return { text, figures: 'not installed' }
   },
+  async logs(pace, size) {
+    const figures = [
+      ...(await measureBulk(size < gibibyte ? 20_000 : 200_000, pace.rounds)),
+      ...(await measureSingle(pace)),
+    ]
+    return { text: ingestTable('The logs service against its database alone', figures), figures }
+  },
+  async growth() {
+    const most = positive('entries', values.entries, 1_000_000)
+    const sizes = [10_000, 100_000, 1_000_000, 10_000_000].filter((size) => size <= most)
+    const figures = await measureGrowth(sizes)
+    return { text: growthTable('The logs service while its store grows', figures), figures }
+  },
+  async memory(_pace, size) {
+    const figures = await measureMemory(size)
+    return { text: memoryTable('The logs service while much passes through it', figures), figures }
+  },
 }
+
+/** They take many minutes. */
+const onlyWhenNamed = new Set(['growth', 'memory'])
 
 const { values } = parseArgs({
   options: {
+    entries: { type: 'string' },
     rounds: { type: 'string' },
     seconds: { type: 'string' },
     only: { type: 'string' },
@@ -88,7 +121,7 @@ async function main(): Promise<void> {
   const { quick } = values
   const rounds = Math.ceil(positive('rounds', values.rounds, quick ? 2 : 5))
   const seconds = positive('seconds', values.seconds, quick ? 0.2 : 1)
-  const names = values.only?.split(',') ?? Object.keys(parts)
+  const names = values.only?.split(',') ?? Object.keys(parts).filter((part) => !onlyWhenNamed.has(part))
   const unknown = names.find((name) => !Object.hasOwn(parts, name))
   if (unknown !== undefined)
     throw new RangeError(`--only knows ${Object.keys(parts).join(', ')}, not ${unknown}`)

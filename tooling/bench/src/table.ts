@@ -1,5 +1,7 @@
 import type { Comparison } from './contest.ts'
 import type { ListingScore } from './listing.ts'
+import type { GrowthRow } from './logs/growth.ts'
+import type { MemoryRow } from './logs/memory.ts'
 import type { StreamComparison } from './streams.ts'
 
 /** A heading with lines of text in columns under it. */
@@ -106,5 +108,44 @@ export function listingTable(title: string, score: ListingScore): string {
         score.memoryPeak <= score.peakLimit ? 'ok' : 'above',
       ],
     ],
+  )
+}
+
+/** Rows or requests per second side by side. */
+export function ingestTable(title: string, comparisons: readonly Comparison[]): string {
+  return table(title, ['what', 'A / B', 'per second', 'ratio', 'wanted', ''], comparisons.map(rateCells))
+}
+
+/** A line for each kind of question, a column for each size. */
+export function growthTable(title: string, rows: readonly GrowthRow[]): string {
+  const sizes = [...new Set(rows.map(({ entries }) => entries))]
+  const kinds = [...new Map(rows.map(({ store, what }) => [`${store} ${what}`, { store, what }])).values()]
+  return table(
+    title,
+    ['what', 'store', ...sizes.map((size) => `${size.toLocaleString('en')} p50 / p99 ms`)],
+    kinds.map(({ store, what }) => [
+      what,
+      store,
+      ...sizes.map((size) => {
+        const row = rows.find((row) => row.store === store && row.what === what && row.entries === size)
+        return row === undefined ? '' : pair(row.p50, row.p99, fixed(1))
+      }),
+    ]),
+  )
+}
+
+/** What the service needs while much passes through it. */
+export function memoryTable(title: string, rows: readonly MemoryRow[]): string {
+  return table(
+    title,
+    ['what', '', 'MB', 'MB/s', 'before MB', 'peak MB'],
+    rows.map(({ what, bytes, seconds, before, peak }) => [
+      what,
+      '',
+      megabytes(bytes),
+      rate(bytes / seconds / 1e6),
+      megabytes(before),
+      megabytes(peak),
+    ]),
   )
 }

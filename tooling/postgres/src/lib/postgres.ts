@@ -7,7 +7,7 @@ import { createServer, type AddressInfo } from 'node:net'
 import { arch, platform, tmpdir, userInfo } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import pg from 'pg'
+import { Client } from 'pg'
 
 /** A PostgreSQL server of one's own on loopback. */
 export interface Postgres extends AsyncDisposable {
@@ -107,7 +107,7 @@ export async function startPostgres({
     port,
     async database() {
       const name = `test_${randomUUID().replaceAll('-', '')}`
-      const client = new pg.Client({ connectionString: `postgres://test@127.0.0.1:${port}/postgres` })
+      const client = new Client({ connectionString: `postgres://test@127.0.0.1:${port}/postgres` })
       await client.connect()
       try {
         await client.query(`create database ${name}`)
