@@ -19,6 +19,8 @@ const statuses = ['processing', 'completed', 'failed', 'cancelled', 'expired'] a
 const lookInterval = 500
 const pingInterval = 15_000
 
+/** The answer is a stream. */
+const eventStream: z.ZodType = z.string().describe('Events: progress, ping, end')
 const exportParams = z.object({ export_id: z.string() })
 
 /** `/v2/exports`: the exports of all servers, and their progress as events. */
@@ -105,7 +107,7 @@ export function exportV2Routes(context: ServiceContext, exports: Exports): Fasti
         tags,
         summary: 'Tells the progress of an export as server-sent events: progress, ping, and end',
         params: exportParams,
-        response: { 200: z.string() },
+        response: { 200: eventStream },
       },
       handler: async ({ params, caller }, reply) => {
         const row = await exportFor(exports, caller, params.export_id)
