@@ -86,6 +86,7 @@ export class EntryQueries {
   arrivals(query: EntryQuery, after: Arrival, limit: number): RawBuilder<EntryRowInPage> {
     const where = [
       sql`(entries.arrived, entries.log_id) > (${after.arrived}, ${after.log_id})`,
+      ...this.#ofTime(query, this.#dialect === 'sqlite'),
       ...this.#conditions(query, this.#dialect === 'sqlite'),
     ]
     const order = sql`entries.arrived, entries.log_id`
@@ -115,15 +116,21 @@ export class EntryQueries {
       if (order === 'asc' && from !== undefined && from <= after.timestamp) from = undefined
       if (order === 'desc' && before !== undefined && before > after.timestamp) before = undefined
     }
-    if (from !== undefined) where.push(sql`entries.timestamp >= ${from}`)
-    if (before !== undefined) where.push(sql`entries.timestamp < ${before}`)
+    where.push(...this.#ofTime({ from, before }, false))
     if (arrivedUntil !== undefined)
       where.push(sql`${this.#column('arrived', this.#dialect === 'sqlite')} <= ${arrivedUntil}`)
     where.push(...this.#conditions(query, false))
     return where.length === 0 ? sql`1 = 1` : sql.join(where, sql` and `)
   }
 
-  /** All but those of time and place. @param plain None of them is to choose the index. */
+  #ofTime({ from, before }: Pick<EntryQuery, 'from' | 'before'>, plain: boolean): RawBuilder<unknown>[] {
+    const where: RawBuilder<unknown>[] = []
+    if (from !== undefined) where.push(sql`${this.#column('timestamp', plain)} >= ${from}`)
+    if (before !== undefined) where.push(sql`${this.#column('timestamp', plain)} < ${before}`)
+    return where
+  }
+
+  /** All but those of time. @param plain None of them is to choose the index. */
   #conditions(query: EntryQuery, plain: boolean): RawBuilder<unknown>[] {
     const { datasets, task, name, severities, words } = query
     const where: RawBuilder<unknown>[] = []

@@ -3,6 +3,7 @@ import { Counter, type Registry } from 'prom-client'
 import { Refusal } from '../http/refusal.ts'
 import type { Database } from '../store/database.ts'
 import type { Tables } from '../store/schema.ts'
+import { isStoreDown, storeRefusal } from '../store/store-error.ts'
 import { nowMicroseconds } from '../time.ts'
 import type { Bodies, Body } from './bodies.ts'
 import { ftsWords, vectorWords } from './words.ts'
@@ -95,7 +96,9 @@ export class EntryWriter {
         this.#done(jobs)
       } catch (error) {
         if (jobs.length > 1) await this.#writeSingly(jobs)
-        else for (const job of jobs.length === 0 ? this.#queue.splice(0) : jobs) job.reject(refusalOf(error))
+        else
+          for (const job of jobs.length === 0 ? this.#queue.splice(0) : jobs)
+            job.reject(storeRefusal(error) ?? error)
       }
     }
     this.#running = undefined
@@ -126,9 +129,9 @@ export class EntryWriter {
         await this.#database.write.transaction().execute((trx) => this.#insert(trx, [job]))
         this.#done([job])
       } catch (error) {
-        const refusal = refusalOf(error)
-        job.reject(refusal)
-        if (!isOfOneRow(error)) down = refusal
+        const reason = storeRefusal(error) ?? error
+        job.reject(reason)
+        if (isStoreDown(error)) down = reason
       }
     }
   }
@@ -149,8 +152,10 @@ export class EntryWriter {
       if (body !== null) objects.push({ bucket, log_id, path: body })
     if (objects.length > 0) await this.#bodies.claim(trx, objects)
     if (rows.some((row) => row.repeatable)) rows = await withoutKnown(trx, rows)
-    const insert = this.#database.dialect === 'sqlite' ? this.#insertOnSqlite : this.#insertOnPostgres
-    for (const part of parts(rows)) await insert.call(this, trx, part)
+    for (const part of parts(rows)) {
+      if (this.#database.dialect === 'sqlite') await this.#insertOnSqlite(trx, part)
+      else await this.#insertOnPostgres(trx, part)
+    }
   }
 
   async #insertOnSqlite(trx: Kysely<Tables>, rows: readonly EntryRow[]): Promise<void> {
@@ -271,17 +276,4 @@ function sizeOf(rows: readonly EntryRow[]): number {
   let size = 0
   for (const row of rows) size += sizeOfRow(row)
   return size
-}
-
-/** Whether the store refused what a row has, and works otherwise. PostgreSQL's classes 22 and 23, SQLite's constraint, size and type. */
-function isOfOneRow(error: unknown): boolean {
-  if (error instanceof Refusal) return true
-  const { code, errcode } = error as { readonly code?: unknown; readonly errcode?: unknown }
-  if (typeof code === 'string') return /^2[23]\d/.test(code)
-  return typeof errcode === 'number' && [18, 19, 20].includes(errcode & 0xff)
-}
-
-function refusalOf(error: unknown): unknown {
-  if (isOfOneRow(error)) return error
-  return new Refusal(503, 'The store does not take entries at the moment; try again later', { cause: error })
 }

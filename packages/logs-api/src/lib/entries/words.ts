@@ -8,6 +8,8 @@ import type { WordQuery } from './entry.ts'
 
 /** Of a text. What stands behind them is not found. */
 const mostWords = 10_000
+/** UTF-16 units of a text that are looked at for them. */
+const mostText = 1024 * 1024
 /** Characters of a word that count. */
 const longestWord = 64
 /** PostgreSQL keeps so many places of a word in a text; further ones stand for no word, on SQLite too. */
@@ -27,18 +29,19 @@ const asciiWord = /[a-z0-9]+/g
 
 /** Short and plain: SQLite parts it into the same words by itself. */
 const mostPlain = 2 * mostPlaces
-const plain = /^[\x01-\x7f]*$/
 const long = new RegExp(`[A-Za-z0-9]{${longestWord + 1}}`)
 
 function split(text: string): string[] {
-  const lower = text.toLowerCase()
+  const lower = text.slice(0, mostText).toLowerCase()
   if (ascii.test(lower)) return lower.match(asciiWord) ?? []
   return lower.normalize('NFC').match(word) ?? []
 }
 
 function cut(found: string): string {
   if (found.length <= longestWord) return found
-  return [...found.slice(0, 2 * longestWord)].slice(0, longestWord).join('')
+  return Array.from(found.slice(0, 2 * longestWord))
+    .slice(0, longestWord)
+    .join('')
 }
 
 /** The words of a text by their place, with fillers. */
@@ -65,7 +68,7 @@ function limit(words: string[]): void {
 
 /** For the index of SQLite: words with blanks between them. */
 export function ftsWords(text: string): string {
-  if (text.length <= mostPlain && plain.test(text) && !long.test(text)) return text
+  if (text.length <= mostPlain && ascii.test(text) && !text.includes('\0') && !long.test(text)) return text
   return wordsOf(text).join(' ')
 }
 

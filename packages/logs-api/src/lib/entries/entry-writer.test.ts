@@ -1,0 +1,116 @@
+import { startPostgres } from '@hcp/postgres'
+import { afterAll, describe, expect, test, vi } from 'vitest'
+import type { Database } from '../store/database.ts'
+import { openDatabase } from '../store/open-database.ts'
+import { dialects, Stores } from '../store/stores.testing.ts'
+import { entry, entryStore, texts } from './entry-store.testing.ts'
+
+const stores = new Stores()
+afterAll(() => stores[Symbol.asyncDispose]())
+
+const asc = { order: 'asc', data: true } as const
+
+describe.each(dialects)('the writer on %s', (dialect) => {
+  test('calls that come together share transactions', async () => {
+    await using database = await stores.open(dialect)
+    const { entries, metrics } = entryStore(database)
+    await Promise.all(Array.from({ length: 1_000 }, () => entries.add(entry())))
+    const text = await metrics.metrics()
+    expect(text).toMatch(/^hcp_logs_entries_stored_total 1000$/m)
+    const transactions = Number(/^hcp_logs_entry_transactions_total (\d+)$/m.exec(text)?.[1])
+    expect(transactions).toBeLessThan(10)
+  })
+
+  test('a transaction has a bounded number of rows and characters', async () => {
+    await using database = await stores.open(dialect)
+    const { entries } = entryStore(database)
+    const insert = vi.spyOn(database, 'insertMany')
+    await Promise.all([
+      ...Array.from({ length: 6_000 }, () => entries.add(entry())),
+      ...Array.from({ length: 12 }, () => entries.add(entry({ data: 'x'.repeat(1024 * 1024) }))),
+    ])
+    const batches = insert.mock.calls.map(([, { rows }]) => rows)
+    expect(Math.max(...batches.map((rows) => rows.length))).toBe(5_000)
+    const sizes = batches.map((rows) =>
+      rows.flat().reduce<number>((sum, value) => sum + String(value).length, 0),
+    )
+    expect(Math.max(...sizes)).toBeLessThan(12 * 1024 * 1024)
+    expect(await texts(entries.read({}, { ...asc, data: false }))).toHaveLength(6_012)
+  })
+
+  test('an entry that the store refuses takes no other with it', async () => {
+    await using database = await stores.open(dialect)
+    const { entries } = entryStore(database)
+    const severities = [1, 99, 2, 3, 77, 4]
+    const outcomes = await Promise.allSettled([
+      ...severities.map((severity) => entries.add(entry({ severity, data: `${severity}` }))),
+      entries.addAll([entry({ data: '5' }), entry({ data: '6', severity: 99 })]),
+      entries.addAll([entry({ data: '7' }), entry({ data: '8' })]),
+    ])
+    expect(outcomes.map(({ status }) => status === 'fulfilled')).toEqual([
+      true,
+      false,
+      true,
+      true,
+      false,
+      true,
+      false,
+      true,
+    ])
+    expect(await texts(entries.read({}, asc))).toEqual(['1', '2', '3', '4', '7', '8'])
+  })
+
+  test('nothing is acknowledged before it is committed', async () => {
+    await using database = await stores.open(dialect)
+    const { entries } = entryStore(database)
+    await Promise.all(
+      Array.from({ length: 50 }, async (_, index) => {
+        const id = await entries.add(entry({ data: `${index}` }))
+        expect(await entries.get(id)).toMatchObject({ data: `${index}` })
+      }),
+    )
+  })
+
+  test('when the store fails all that wait are refused with 503, soon, and nothing is half there', async () => {
+    await using database = await stores.open(dialect)
+    let down = true
+    const failing: Database = {
+      ...database,
+      insertMany: async (trx, batch) => {
+        const count = await database.insertMany(trx, batch)
+        if (down) throw Object.assign(new Error('connection lost'), { code: 'ECONNRESET' })
+        return count
+      },
+    }
+    const { entries } = entryStore(failing)
+    const outcomes = await Promise.allSettled(Array.from({ length: 200 }, () => entries.add(entry())))
+    for (const outcome of outcomes)
+      expect(outcome).toMatchObject({ status: 'rejected', reason: { status: 503 } })
+    expect(await texts(entries.read({}, asc))).toEqual([])
+    down = false
+    await entries.add(entry({ data: 'after' }))
+    expect(await texts(entries.read({}, asc))).toEqual(['after'])
+  })
+
+  test('a store that is closed refuses', async () => {
+    const database = await stores.open(dialect)
+    const { entries } = entryStore(database)
+    await entries.add(entry())
+    await database.close()
+    await expect(Promise.all([entries.add(entry()), entries.add(entry())])).rejects.toThrow()
+  })
+})
+
+test('a PostgreSQL that goes refuses with 503, and takes entries when it is back', async () => {
+  await using postgres = await startPostgres({ durable: true })
+  await using database = await openDatabase(await postgres.database())
+  const { entries } = entryStore(database)
+  await entries.add(entry({ data: 'before' }))
+  await postgres.kill()
+  const outcomes = await Promise.allSettled(Array.from({ length: 20 }, () => entries.add(entry())))
+  for (const outcome of outcomes)
+    expect(outcome).toMatchObject({ status: 'rejected', reason: { status: 503 } })
+  await postgres.start()
+  await entries.add(entry({ data: 'after' }))
+  expect(await texts(entries.read({}, asc))).toEqual(['before', 'after'])
+})
