@@ -230,9 +230,9 @@ export class Retention {
     if (days !== null)
       for await (const count of this.#removeOperations(nowMicroseconds() - days * day, signal))
         removed.operations += count
-    signal.throwIfAborted()
+    mayGoOn(signal)
     removed.bodies += (await this.#entries.sweep(signal)).removed
-    signal.throwIfAborted()
+    mayGoOn(signal)
     await new IdempotencyKeys(this.#context.database).purge()
   }
 
@@ -271,7 +271,7 @@ export class Retention {
   ): AsyncGenerator<{ entries: number; bodies: number }, void> {
     let after: Position | undefined
     for (;;) {
-      signal.throwIfAborted()
+      mayGoOn(signal)
       const { rows } = await dueKeys(due, after, step).execute(this.#context.database.read)
       if (rows.length === 0) return
       const entries = await this.#entries.removeRows(rows)
@@ -284,7 +284,7 @@ export class Retention {
   async *#removeOperations(before: number, signal: AbortSignal): AsyncGenerator<number, void> {
     const { read, write } = this.#context.database
     for (;;) {
-      signal.throwIfAborted()
+      mayGoOn(signal)
       const { rows } = await sql<{ project_id: string; id: string }>`
         select project_id, id from operation_logs where ${oldOperations(before)}
         order by created_at, id limit ${step}`.execute(read)
@@ -309,6 +309,13 @@ export class Retention {
 
 const oldOperations = (before: number): RawBuilder<unknown> =>
   sql`created_at < ${Math.round(before)} and (status is null or status <> 'in_progress')`
+
+function mayGoOn(signal: AbortSignal): void {
+  if (signal.aborted)
+    throw new Refusal(503, 'The clean-up was stopped before its end. The next one does the rest.', {
+      headers: { 'retry-after': '10' },
+    })
+}
 
 async function pause(milliseconds: number, signal: AbortSignal): Promise<void> {
   await sleep(milliseconds, undefined, { signal }).catch(() => undefined)
