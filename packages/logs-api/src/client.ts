@@ -18,6 +18,7 @@ export type {
   ExportListOptions,
   ExportPlace,
   ExportsApi,
+  ExportSearchOptions,
   ExportStatus,
   ExportTask,
   ExportWaitOptions,
@@ -35,7 +36,15 @@ export type {
   OperationSearchOptions,
 } from './lib/client/operations.ts'
 export type { Page, Paged } from './lib/client/paged.ts'
-export type { RetentionApi, RetentionRunOptions } from './lib/client/retention.ts'
+export type {
+  RemovedCounts,
+  RetentionApi,
+  RetentionPolicy,
+  RetentionRule,
+  RetentionRun,
+  RetentionRunOptions,
+  RetentionState,
+} from './lib/client/retention.ts'
 export type { RetryOptions } from './lib/client/retry.ts'
 export type { DatasetRights, RightsApi } from './lib/client/rights.ts'
 export type { SearchOptions } from './lib/client/search.ts'

@@ -5,6 +5,7 @@ import {
   checkDuration,
   checkFunction,
   checkNumber,
+  checkOneOf,
   checkText,
   checkWrite,
   segment,
@@ -13,7 +14,6 @@ import {
 import { LogsApiError } from './errors.ts'
 import { type DownloadedExport, type DownloadToOptions, downloadTo } from './export-download-to.ts'
 import { type ExportDownload, type ExportDownloadOptions, openDownload } from './export-download.ts'
-import { markerOf } from './operations.ts'
 import { type Paged, paged } from './paged.ts'
 import { pause } from './pause.ts'
 import { isRecord } from './refusal.ts'
@@ -28,7 +28,8 @@ export interface ExportPlace {
   readonly exportId: string
 }
 
-export type ExportStatus = 'processing' | 'completed' | 'failed' | 'cancelled' | 'expired'
+const statuses = ['processing', 'completed', 'failed', 'cancelled', 'expired'] as const
+export type ExportStatus = (typeof statuses)[number]
 
 /** An export as it is at this moment. */
 export interface ExportTask extends ExportPlace {
@@ -70,6 +71,16 @@ export interface ExportWaitOptions {
 export interface ExportListOptions extends CallOptions {
   /** Exports of a page. Default: the service's. */
   readonly limit?: number | undefined
+}
+
+export interface ExportSearchOptions extends ExportListOptions {
+  /** Default: that of the token; for admins and the system all. */
+  readonly project?: string | undefined
+  /** Of this HCP system. Default: all. */
+  readonly server?: string | undefined
+  readonly status?: ExportStatus | undefined
+  /** Where an earlier page of the same search ended (`next`). */
+  readonly cursor?: string | undefined
 }
 
 /** Exports of the internal logs of HCP systems. */
@@ -153,18 +164,21 @@ export class ExportsApi {
       const items = list('exports', part('the answer', answer, 'exports'))
       return {
         items: items.map((item) => taskOf(item, { project, server })),
-        next: markerOf(answer, 'exports_links'),
+        // The service may give less than was asked for, so only an empty page is surely the last.
+        next: items.at(-1) === undefined ? undefined : taskOf(items.at(-1), { project, server }).exportId,
       }
     })
   }
 
   /** Those of all systems that the token may see, the newest first, over all pages. */
-  listAll(options: ExportListOptions = {}): Paged<ExportTask> {
-    checkCall('listAll', options, 'limit')
-    const { limit } = options
+  search(options: ExportSearchOptions = {}): Paged<ExportTask> {
+    checkCall('search', options, 'limit', 'project', 'server', 'status', 'cursor')
+    const { limit, project, server, status, cursor } = options
     if (limit !== undefined) checkNumber('limit', limit, 1, 1_000)
-    return paged(undefined, async (cursor) => {
-      const query = { limit, cursor }
+    checkOneOf('status', status, statuses)
+    if (cursor !== undefined) checkText('cursor', cursor)
+    return paged(cursor, async (from) => {
+      const query = { project, system: server, status, limit, cursor: from }
       const answer = await this.#transport.json({ method: 'GET', path: '/v2/exports', query, call: options })
       const items = list('exports', part('the answer', answer, 'exports'))
       return { items: items.map((item) => taskOf(item)), next: nextOf(answer) }
@@ -213,7 +227,7 @@ interface WireTask {
   readonly percentage?: unknown
   readonly created_at?: unknown
   readonly project_id?: unknown
-  readonly server_id?: unknown
+  readonly system_id?: unknown
   readonly error?: unknown
 }
 
@@ -226,7 +240,7 @@ function taskOf(answer: unknown, place?: { project: string; server: string }): E
   const message = failure?.['error_msg'] ?? failure?.['message']
   return {
     project: place?.project ?? text('project_id', task.project_id),
-    server: place?.server ?? text('server_id', task.server_id),
+    server: place?.server ?? text('system_id', task.system_id),
     exportId: text('export_id', task.export_id),
     status: text('status', task.status) as ExportStatus,
     progress:

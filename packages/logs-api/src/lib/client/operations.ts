@@ -5,6 +5,7 @@ import {
   checkFlag,
   checkNames,
   checkNumber,
+  checkOneOf,
   checkText,
   checkWrite,
   segment,
@@ -41,8 +42,8 @@ export interface OperationLog {
   readonly extra_info: string | null
 }
 
-/** What is left out is null; `id` is made, and `started_at` is now. */
-export type NewOperationLog = { readonly project_id: string; readonly operation_type: string } & {
+/** What is left out is null; `id` is made, `started_at` is now, and `project_id` that of the token, else `system`. */
+export type NewOperationLog = { readonly operation_type: string } & {
   readonly [Field in keyof OperationLog]?: OperationLog[Field] | undefined
 }
 
@@ -74,21 +75,37 @@ export interface OperationListOptions extends CallOptions {
 }
 
 export interface OperationSearchOptions extends CallOptions {
-  readonly filter?: OperationFilter | undefined
-  /** Default: that of the token. */
+  /** Default: that of the token; for admins and the system all. */
   readonly project?: string | undefined
-  /** Of all projects. For admins. */
-  readonly allTenants?: boolean | undefined
-  /** Inclusive, by the time of their making. */
+  readonly operationType?: string | undefined
+  /** `null`: those without a status. */
+  readonly status?: string | null | undefined
+  readonly planId?: string | undefined
+  readonly providerId?: string | undefined
+  /** When it was made; inclusive. */
   readonly from?: Time | undefined
-  /** Exclusive. */
+  /** When it was made; exclusive. */
   readonly to?: Time | undefined
-  /** Operation logs of a page. Default: the service's. */
+  /** By when it was made. Default `desc`. */
+  readonly order?: 'asc' | 'desc' | undefined
+  /** Operation logs of a page: 1 to 1,000. Default 100. */
   readonly limit?: number | undefined
   /** Where an earlier page of the same search ended (`next`). */
   readonly cursor?: string | undefined
 }
 
+const searchNames = [
+  'project',
+  'operationType',
+  'status',
+  'planId',
+  'providerId',
+  'from',
+  'to',
+  'order',
+  'limit',
+  'cursor',
+]
 const filterNames = [
   'checkpoint_id',
   'plan_id',
@@ -121,7 +138,7 @@ export class OperationsApi {
       const answer = await this.#transport.json({ method: 'GET', path, query, call: options })
       return {
         items: list('operation_logs', part('the answer', answer, 'operation_logs')) as OperationLog[],
-        next: markerOf(answer, 'operation_logs_links'),
+        next: markerOf(answer),
       }
     })
   }
@@ -133,20 +150,22 @@ export class OperationsApi {
     return operationOf(await this.#transport.json({ method: 'GET', path, call: options }))
   }
 
-  /** Over all pages, with cursors. */
+  /** Of all projects that the token may see, over all pages. */
   search(options: OperationSearchOptions = {}): Paged<OperationLog> {
-    checkCall('search', options, 'filter', 'project', 'allTenants', 'from', 'to', 'limit', 'cursor')
-    const { filter = {}, project, allTenants, from, to, limit, cursor } = options
-    checkNames('filter', filter, filterNames)
-    checkFlag('allTenants', allTenants)
+    checkCall('search', options, ...searchNames)
+    const { project, operationType, status, planId, providerId, from, to, order, limit, cursor } = options
+    checkOneOf('order', order, ['asc', 'desc'])
     if (limit !== undefined) checkNumber('limit', limit, 1, 1_000)
     if (cursor !== undefined) checkText('cursor', cursor)
     const selection = {
-      ...filter,
       project_id: project,
-      all_tenants: allTenants,
+      operation_type: operationType,
+      ...(status === null ? { status_is: 'null' } : { status }),
+      plan_id: planId,
+      provider_id: providerId,
       from: timeText('from', from),
       to: timeText('to', to),
+      order,
       limit,
     }
     return paged(cursor, async (at) => {
@@ -168,7 +187,6 @@ export class OperationsApi {
   async add(operation: NewOperationLog, options: WriteOptions = {}): Promise<OperationLog> {
     checkWrite('add', options)
     if (!isRecord(operation)) throw new TypeError('operation must be an object')
-    checkText('project_id', operation.project_id)
     checkText('operation_type', operation.operation_type)
     const body = JSON.stringify(operation)
     return operationOf(
@@ -190,8 +208,8 @@ const operationOf = (answer: unknown): OperationLog =>
   record('operation_log', part('the answer', answer, 'operation_log')) as unknown as OperationLog
 
 /** Where the next page begins. Only the marker counts: nothing is ever sent to where a link leads. */
-export function markerOf(answer: unknown, name: string): string | undefined {
-  const links = isRecord(answer) ? answer[name] : undefined
+function markerOf(answer: unknown): string | undefined {
+  const links = isRecord(answer) ? answer['operation_logs_links'] : undefined
   if (!Array.isArray(links)) return undefined
   const next: unknown = links.find((link: unknown) => isRecord(link) && link['rel'] === 'next')
   if (!isRecord(next) || typeof next['href'] !== 'string') return undefined

@@ -3,12 +3,58 @@ import { type CallOptions, checkCall, checkFlag, checkWrite, type WriteOptions }
 import { isRecord } from './refusal.ts'
 import type { Transport } from './transport.ts'
 
+/** What is kept for how long. */
+export interface RetentionPolicy {
+  /** The first that fits an entry decides; an entry that none fits is kept. */
+  readonly rules: readonly RetentionRule[]
+  /** Days that operation logs are kept. Null: for ever. */
+  readonly operations_days: number | null
+}
+
+export interface RetentionRule {
+  /** Of entries; `*` stands for any text, `?` for any one character. */
+  readonly name: string
+  /** Null: entries of any dataset and of none. */
+  readonly dataset_id: string | null
+  /** Null: for ever. */
+  readonly days: number | null
+}
+
+export interface RemovedCounts {
+  readonly entries: number
+  readonly operations: number
+  readonly bodies: number
+}
+
+export interface RetentionState extends RetentionPolicy {
+  readonly interval_seconds: number
+  /** UTC, without a zone. */
+  readonly next_run: string | null
+  readonly last_run: {
+    readonly operation_id: string
+    readonly status: string | null
+    readonly started_at: string | null
+    readonly ended_at: string | null
+    readonly error_info: string | null
+    readonly removed: RemovedCounts | null
+  } | null
+}
+
+/** What a clean-up has removed, or would remove. */
+export interface RetentionRun {
+  readonly removed: RemovedCounts
+  readonly by_rule: readonly (RetentionRule & { readonly entries: number })[]
+  readonly dry_run: boolean
+}
+
 export interface RetentionRunOptions extends WriteOptions {
-  /** Only counts what would be removed. Default false. */
+  /** Only counts what would go. Default false. */
   readonly dryRun?: boolean | undefined
 }
 
-/** How long what is kept. For admins. Documents are as the service's description has them. */
+const path = '/v2/retention'
+
+/** What is kept for how long. For admins. */
 export class RetentionApi {
   readonly #transport: Transport
 
@@ -16,31 +62,42 @@ export class RetentionApi {
     this.#transport = transport
   }
 
-  /** The rules, and when the next clean-up is. */
-  async get(options: CallOptions = {}): Promise<Readonly<Record<string, unknown>>> {
+  /** The rules, and when the last and the next clean-up are. */
+  async get(options: CallOptions = {}): Promise<RetentionState> {
     checkCall('get', options)
-    const path = '/v2/retention'
-    return record('the rules', await this.#transport.json({ method: 'GET', path, call: options }))
+    const answer = await this.#transport.json({ method: 'GET', path, call: options })
+    return record('the rules', answer) as unknown as RetentionState
   }
 
   /** Replaces the rules. */
-  async set(
-    rules: Readonly<Record<string, unknown>>,
-    options: CallOptions = {},
-  ): Promise<Readonly<Record<string, unknown>>> {
+  async set(policy: RetentionPolicy, options: CallOptions = {}): Promise<RetentionState> {
     checkCall('set', options)
-    if (!isRecord(rules)) throw new TypeError('rules must be an object')
-    const body = JSON.stringify(rules)
-    const path = '/v2/retention'
-    return record('the rules', await this.#transport.json({ method: 'PUT', path, body, call: options }))
+    return (await this.#put(policy, false, options)) as unknown as RetentionState
   }
 
-  /** Cleans up now, and tells the counts. */
-  async run(options: RetentionRunOptions = {}): Promise<Readonly<Record<string, unknown>>> {
+  /** Counts what would go under these rules; nothing is changed. */
+  async preview(policy: RetentionPolicy, options: CallOptions = {}): Promise<RetentionRun> {
+    checkCall('preview', options)
+    return (await this.#put(policy, true, options)) as unknown as RetentionRun
+  }
+
+  /** Cleans up now. */
+  async run(options: RetentionRunOptions = {}): Promise<RetentionRun> {
     checkWrite('run', options, 'dryRun')
     checkFlag('dryRun', options.dryRun)
     const body = JSON.stringify({ dry_run: options.dryRun ?? false })
-    const path = '/v2/retention/run'
-    return record('the run', await this.#transport.json({ method: 'POST', path, body, call: options }))
+    const answer = await this.#transport.json({ method: 'POST', path: `${path}/run`, body, call: options })
+    return record('the run', answer) as unknown as RetentionRun
+  }
+
+  async #put(
+    policy: RetentionPolicy,
+    dryRun: boolean,
+    call: CallOptions,
+  ): Promise<Readonly<Record<string, unknown>>> {
+    if (!isRecord(policy)) throw new TypeError('policy must be an object')
+    const { rules, operations_days } = policy as RetentionPolicy
+    const body = JSON.stringify({ rules, operations_days, ...(dryRun ? { dry_run: true } : {}) })
+    return record('the answer', await this.#transport.json({ method: 'PUT', path, body, call }))
   }
 }

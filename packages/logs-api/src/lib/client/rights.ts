@@ -1,5 +1,6 @@
 import { record } from './answers.ts'
 import { type CallOptions, checkCall, checkNames, segment } from './arguments.ts'
+import { LogsApiError } from './errors.ts'
 import type { Transport } from './transport.ts'
 
 /** Who may read and write the entries of a dataset: names of groups and users. */
@@ -37,10 +38,14 @@ export class RightsApi {
     await this.#transport.json({ method: 'PUT', path, body: JSON.stringify(whole), call: options })
   }
 
-  /** Takes all rights away; does nothing if there are none. */
+  /** Takes the rights of all but admins and the system away; does nothing if there are none. */
   async remove(dataset: string, options: CallOptions = {}): Promise<void> {
     checkCall('remove', options)
-    await this.#transport.json({ method: 'DELETE', path: rightsPath(dataset), call: options })
+    try {
+      await this.#transport.json({ method: 'DELETE', path: rightsPath(dataset), call: options })
+    } catch (error) {
+      if (!(error instanceof LogsApiError && error.status === 404)) throw error
+    }
   }
 }
 
