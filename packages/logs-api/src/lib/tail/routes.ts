@@ -115,7 +115,7 @@ class Tails {
     })
     const open = this.#open
     stopping.addEventListener('abort', () => this.#end([...open.values()], 'stopping'), { once: true })
-    const readers = new Gauge({
+    const readers: Gauge = new Gauge({
       name: 'hcp_logs_tail_readers',
       help: 'Readers of the live tail.',
       registers: [],
