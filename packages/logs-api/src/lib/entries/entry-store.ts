@@ -45,6 +45,10 @@ export class EntryStore implements Entries {
     this.#writer = new EntryWriter(database, this.#bodies, metrics)
   }
 
+  onWritten(listener: () => void): void {
+    this.#writer.onWritten = listener
+  }
+
   async add(entry: NewEntry): Promise<string> {
     const [logId] = await this.addAll([entry])
     return logId as string

@@ -51,6 +51,8 @@ export class EntryWriter {
   readonly #queue: Job[] = []
   #running: Promise<void> | undefined
   #closed = false
+  /** Called after each commit. */
+  onWritten: () => void = () => {}
 
   constructor(database: Database, bodies: Bodies, metrics: Registry) {
     this.#database = database
@@ -138,6 +140,7 @@ export class EntryWriter {
 
   #done(jobs: readonly Job[]): void {
     this.#batches.inc()
+    this.onWritten()
     for (const job of jobs) {
       this.#written.inc(job.rows.length)
       job.resolve()

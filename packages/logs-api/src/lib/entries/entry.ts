@@ -85,6 +85,8 @@ export interface Deletion {
 
 /** Entries in the store, their texts included, wherever those are. */
 export interface Entries {
+  /** Called after each commit of this process from now on. There is one listener. */
+  onWritten?(listener: () => void): void
   /** Stored for good when it resolves. Calls that come together share a transaction. Gives the `log_id`. */
   add(entry: NewEntry): Promise<string>
   /** All of them in one transaction, stored for good when it resolves. Gives the `log_id`s in the order given. */

@@ -414,7 +414,7 @@ describe.each(['sqlite', 'postgres'] as const)('OTLP on %s', (store) => {
     ['no token, in JSON', '{}', { ...json, authorization: '' }, 401],
     ['no token, in protobuf', Buffer.alloc(0), { ...binary, authorization: '' }, 401],
   ])('%s is refused with a status message of the same type', async (_name, body, headers, status) => {
-    const response = await send(body, headers as Record<string, string>)
+    const response = await send(body, headers)
     expect(response.status).toBe(status)
     const isProtobuf = headers['content-type'] === 'application/x-protobuf'
     const answer = Buffer.from(await response.arrayBuffer())

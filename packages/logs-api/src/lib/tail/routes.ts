@@ -113,6 +113,7 @@ class Tails {
       pollInterval: options.pollInterval ?? 250,
       window: this.#window,
     })
+    entries.onWritten?.(() => this.#hub.nudge())
     const open = this.#open
     stopping.addEventListener('abort', () => this.#end([...open.values()], 'stopping'), { once: true })
     const readers: Gauge = new Gauge({
