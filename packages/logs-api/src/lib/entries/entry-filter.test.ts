@@ -1,4 +1,4 @@
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import type { Caller } from '../http/context.ts'
 import { Refusal } from '../http/refusal.ts'

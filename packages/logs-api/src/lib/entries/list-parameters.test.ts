@@ -1,4 +1,4 @@
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { formatInstant, formatTime, parseTime } from '../time.ts'
 import { listParameters } from './list-parameters.ts'

@@ -1,4 +1,4 @@
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { newEntry } from './new-entry.ts'
 
@@ -94,6 +94,13 @@ describe('what a client sends becomes an entry', () => {
     [{ data: '', task_id: 7 }, `task_id must be ${id}`],
   ])('A-4: %j is refused with 400 that says why', (sent, message) => {
     expectRefused(sent, message)
+  })
+
+  test('fields can be nested 200 levels deep: what is written again calls itself for each', () => {
+    const nested = (levels: number): unknown => JSON.parse('['.repeat(levels) + ']'.repeat(levels))
+    expect(newEntry({ data: '', list: nested(199) }).fields).toEqual({ list: nested(199) })
+    expectRefused({ data: '', list: nested(200) }, 'nested 200 levels deep at most')
+    expectRefused({ data: '', list: nested(100_000) }, 'nested 200 levels deep at most')
   })
 
   test('255 characters of a name count, not the units that they are coded in', () => {

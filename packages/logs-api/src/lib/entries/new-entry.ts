@@ -3,7 +3,6 @@ import { Refusal } from '../http/refusal.ts'
 import { parseTime } from '../time.ts'
 import type { NewEntry } from './entry.ts'
 import { severityHint, severityNumber } from './severity.ts'
-import { ownFields } from './wire-entry.ts'
 
 export interface NewEntryOptions {
   /** Of the path: it wins over the one in the body. */
@@ -23,12 +22,13 @@ const deepest = 200
 /** Makes an entry of what a client sent. @throws {Refusal} 400 that says which field is wrong. */
 export function newEntry(sent: unknown, options: NewEntryOptions = {}): NewEntry {
   if (!isRecord(sent) || !Object.hasOwn(sent, 'data')) throw new Refusal(400, 'data field not in body')
-  const { data, dataset_id, task_id, name, ...others } = sent
+  // What the service sets itself is dropped. (Quicker than to delete it from a copy.)
+  const { log_id: _logId, timestamp: _time, _id, data_missing: _missing, ...others } = sent
+  const { data, dataset_id, task_id, name, ...fields } = others
   if (typeof data !== 'string') throw new Refusal(400, 'data must be text.')
   if (!data.isWellFormed()) {
     throw new Refusal(400, 'data must be well-formed text: it holds one half of a surrogate pair alone.')
   }
-  const fields = Object.fromEntries(Object.entries(others).filter(([key]) => !ownFields.has(key)))
   if (isDeeper(fields, deepest)) {
     throw new Refusal(400, `Fields can be nested ${deepest} levels deep at most.`)
   }

@@ -27,11 +27,25 @@ const datasetParams = z.object({ dataset_id: z.string() })
 const datasetLogParams = z.object({ dataset_id: z.string(), log_id: z.string() })
 const taskParams = z.object({ dataset_id: z.string(), task_id: z.string() })
 
-const newEntrySchema = z
-  .unknown()
-  .describe(
-    'An entry: `data` (text) is needed; `name`, `dataset_id`, `task_id` and any other fields are kept',
-  )
+/** Described here, checked by `newEntry`, which has the original's texts. */
+const newEntrySchema = z.unknown().meta({
+  description: 'An entry. Other fields are kept as they are sent.',
+  type: 'object',
+  required: ['data'],
+  properties: {
+    data: { type: 'string', description: 'The text' },
+    name: { type: 'string', default: 'log', description: 'Kind of log, such as stdlog, stdout or stderr' },
+    dataset_id: { type: 'string', description: 'Where the path names none' },
+    task_id: { type: 'string' },
+  },
+  additionalProperties: true,
+})
+const progress: z.ZodType = z.object({
+  status: z.enum(['deleting', 'complete', 'error']),
+  percent_complete: z.number(),
+  total: z.number().describe('Entries to be removed'),
+  error: z.string().optional(),
+})
 const result = z.object({ result: z.string().describe('log_id of the entry') })
 const empty = z.object({})
 /** These answers are streams of text. */
@@ -134,6 +148,12 @@ export function entryRoutes(context: ServiceContext): FastifyPluginAsync {
           task_id: parameter('Only entries of this task'),
           name: parameter('Only entries of this name'),
         }),
+        response: {
+          200: {
+            description: 'The first line at 0 %, further ones at least every second or 1 %',
+            content: { 'application/x-ndjson': { schema: progress } },
+          },
+        },
       },
       handler: async ({ params, query }, reply) => {
         const { lines, ended } = await deletionStream(

@@ -2,9 +2,6 @@ import { z } from 'zod'
 import { formatTime } from '../time.ts'
 import type { Entry } from './entry.ts'
 
-/** Fields that the service sets itself: what clients send under these names is dropped. */
-export const ownFields: ReadonlySet<string> = new Set(['log_id', 'timestamp', '_id', 'data_missing'])
-
 /**
  * An entry as it goes out: `log_id`, `data` (where it was read), `name`, `dataset_id` and `task_id` (where there are some), `timestamp`, then
  * the other fields as they were sent, and `data_missing` where the object with its text is lost.

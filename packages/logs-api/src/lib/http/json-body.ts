@@ -16,12 +16,9 @@ export function parseJson(bytes: Uint8Array): unknown {
   return value
 }
 
-/** Whether lists and objects are nested in more levels. */
-export function isDeeper(value: unknown, limit: number): boolean {
-  let level = [value]
-  for (let depth = 0; level.length > 0; depth++) {
-    if (depth > limit) return true
-    level = level.flatMap((each) => (typeof each === 'object' && each !== null ? Object.values(each) : []))
-  }
-  return false
+/** Whether lists and objects are nested in more levels than these. */
+export function isDeeper(value: unknown, levels: number): boolean {
+  if (typeof value !== 'object' || value === null) return false
+  if (levels === 0) return true
+  return Object.values(value).some((each) => isDeeper(each, levels - 1))
 }
