@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
+import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
-import { appendFile, mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
+import { appendFile, mkdir, mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -347,6 +348,29 @@ describe('while logs cannot be written', () => {
     expect(lines.map((line) => JSON.parse(line) as unknown)).toMatchObject([
       { add: { operation_type: 'bad' }, reason: 'no such type' },
     ])
+  })
+
+  test('a folder that cannot be written to is told of, and holds up nothing', async () => {
+    const sink = new FakeSink()
+    sink.fail = (what) => (what === 'add bad' ? new OperationRefusedError('no such type') : undefined)
+    const { recorder, folder, warnings } = await openRecorder({ sink })
+    await mkdir(join(folder, 'refused.jsonl'))
+    await recorder.record({ operation_type: 'bad' }, () => {})
+    await recorder.record({ operation_type: 'good' }, () => {})
+    expect(sink.taken).toEqual(['close success', 'add good', 'close success'])
+    expect(warnings[1]).toMatch(/refused\.jsonl cannot be written to: EISDIR/)
+  })
+
+  test('a log that was stored by a try whose answer was lost is not stored twice', async () => {
+    const sink = new StoreSink(store)
+    const operation = { id: randomUUID(), project_id: 'p', operation_type: 'twice' }
+    await sink.add(operation)
+    await sink.add(operation)
+    expect(await logsOfType('twice')).toHaveLength(1)
+    await expect(sink.change(randomUUID(), {})).rejects.toThrow(OperationRefusedError)
+    await expect(sink.add({ ...operation, id: randomUUID(), plan_id: '\0' })).rejects.toThrow(
+      OperationRefusedError,
+    )
   })
 
   test('nothing secret is in the folder', async () => {

@@ -75,6 +75,8 @@ export function operationRoutes(context: ServiceContext): FastifyPluginAsync {
       schema: {
         tags,
         summary: 'Lists the operation logs of a project',
+        description:
+          'Admins may filter by any other field that is shown as well. Everybody else’s are ignored.',
         params: listParams,
         querystring: listQuery,
         response: { 200: listAnswer },

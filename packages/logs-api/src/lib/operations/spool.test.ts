@@ -78,7 +78,9 @@ test('the file does not grow for ever', async () => {
   const text = await readFile(join(folder, 'journal.jsonl'), 'utf8')
   expect(text.split('\n').length).toBeLessThan(1200)
   await spool.close()
-  expect(await readFile(join(folder, 'journal.jsonl'), 'utf8')).toBe(`${JSON.stringify({ n: 1, ...add('still open') })}\n`)
+  expect(await readFile(join(folder, 'journal.jsonl'), 'utf8')).toBe(
+    `${JSON.stringify({ n: 1, ...add('still open') })}\n`,
+  )
 })
 
 test('a line that cannot be read is passed over', async () => {

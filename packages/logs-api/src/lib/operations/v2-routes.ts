@@ -55,7 +55,8 @@ const listQuery = z.strictObject(
     limit: once('limit')
       .regex(/^(1000|[1-9]\d{0,2})$/, { error: 'limit must be a whole number from 1 to 1000.' })
       .transform(Number)
-      .default(100),
+      .default(100)
+      .describe('1 to 1000, default 100'),
     cursor: once('cursor').optional().describe('next_cursor of the page before'),
   },
   { error: unknownKeys('parameter') },
