@@ -31,8 +31,7 @@ export function errorBody(group: Group, refusal: Refusal, requestType?: string):
         return { type: 'application/x-protobuf', body: statusMessage(message) }
       }
       return json({ message })
-    case 'v2':
-    case 'open':
+    default:
       return json(
         { type: 'about:blank', title: STATUS_CODES[status] ?? 'Error', status, detail: message },
         'application/problem+json; charset=utf-8',

@@ -379,7 +379,7 @@ describe('errors', () => {
           url: '/v1/p/physicalservers/s/logs/exports',
           headers: bearer({ roles: ['admin'] }),
         })
-      ).json() as object
+      ).json<object>()
     expect(await ask()).toEqual({
       error_code: 'iMetal.0001',
       error_msg: 'A request parameter contains invalid or unsupported value: start_date',
@@ -579,6 +579,21 @@ describe('on a socket', () => {
     const request = `GET ${path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`
     const answer = await talk(await listening(frame), request)
     expect(answer).toMatch(/^HTTP\/1\.1 404 [^]*\{"code":404,"error":"Not Found"\}$/)
+  })
+
+  test.each([
+    ['http://x/logs', 403, '{"code":403,"error":"authentication failed"}'],
+    ['HTTP://x:80/v1/p/operation_logs.json?limit=1', 401, '"title":"Unauthorized"'],
+    ['/%6cogs', 403, '{"code":403,"error":"authentication failed"}'],
+    ['/%6cogs/a%20b', 404, '{"code":404,"error":"Not Found"}'],
+    ['*', 404, '"type":"about:blank"'],
+    ['//logs', 404, '"type":"about:blank"'],
+  ])('%s is what it means, however it is written', async (url, status, body) => {
+    await using frame = await framed()
+    const request = `GET ${url} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`
+    const answer = await talk(await listening(frame), request)
+    expect(answer).toMatch(new RegExp(`^HTTP/1\\.1 ${status} `))
+    expect(answer).toContain(body)
   })
 
   test.each([

@@ -12,7 +12,7 @@ import Fastify, {
 import { validatorCompiler } from 'fastify-type-provider-zod'
 import type { IdempotencyKeys } from '../store/idempotency.ts'
 import { storeRefusal } from '../store/store-error.ts'
-import { type RouteAccess, routeAccess } from './access.ts'
+import { type Group, type RouteAccess, routeAccess } from './access.ts'
 import { type Authenticator, tokenOf } from './authenticate.ts'
 import type { Caller, ServiceContext } from './context.ts'
 import {
@@ -86,14 +86,14 @@ export async function createFrame(
     forceCloseConnections: 'idle',
     routerOptions: { maxParamLength: maxUrl, ignoreTrailingSlash: false },
     genReqId: () => `req-${randomUUID()}`,
-    rewriteUrl: ({ url = '/' }) => withoutSuffix(url),
+    rewriteUrl: ({ url = '/' }) => rewritten(url),
     frameworkErrors: (error, request, reply) => {
       begin(request, reply)
       refuse(request, reply, frameworkRefusal(error))
     },
     clientErrorHandler: (error, socket) => {
-      if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy()
-      socket.end(rawAnswer(error.code))
+      if (error.code === 'ECONNRESET' || !socket.writable) socket.destroy()
+      else socket.end(rawAnswer(error.code))
     },
   })
   app.addHttpMethod('GET', { hasBody: true, overrideExisting: true })
@@ -129,11 +129,10 @@ export async function createFrame(
   app.addHook('onRequest', async (request, reply) => {
     begin(request, reply)
     request.caller = nobody
-    const path = pathOf(request.url)
-    const group = groupOf(path)
+    const group = groupOfRequest(request)
     if (request.url.length > maxUrl) throw new Refusal(414, `The URL is longer than ${maxUrl} bytes.`)
     if (request.is404) {
-      const methods = methodsOf(path)
+      const methods = methodsOf(pathOf(request.url))
       throw methods.length === 0 ? noSuchPath(group) : wrongMethod(group, methods)
     }
     const route = routeOf(request)
@@ -170,19 +169,19 @@ export async function createFrame(
     // Else a connection that is in use would hold up the end.
     if (context.stopping.aborted) reply.header('connection', 'close')
     const type = reply.getHeader('content-type')
-    if (type === 'application/json; charset=utf-8' && groupOf(pathOf(request.url)) === 'entries') {
+    if (type === 'application/json; charset=utf-8' && groupOfRequest(request) === 'entries') {
       reply.header('content-type', 'application/json; charset=UTF-8')
     }
     return payload
   })
 
   app.setErrorHandler<FastifyError>((error, request, reply) => {
-    const refusal = known(error)
-    if (refusal !== undefined) return refuse(request, reply, refusal)
     // Whoever went away reads no answer.
     if (request.raw.destroyed && !request.raw.complete) {
       return refuse(request, reply, new Refusal(400, 'The body broke off.'))
     }
+    const refusal = known(error)
+    if (refusal !== undefined) return refuse(request, reply, refusal)
     context.log.error(
       {
         requestId: request.id,
@@ -192,10 +191,10 @@ export async function createFrame(
       },
       'A request failed.',
     )
-    return refuse(request, reply, unexpected(groupOf(pathOf(request.url))))
+    return refuse(request, reply, unexpected(groupOfRequest(request)))
   })
   // The hook above has answered.
-  app.setNotFoundHandler((request, reply) => refuse(request, reply, noSuchPath(groupOf(pathOf(request.url)))))
+  app.setNotFoundHandler((request, reply) => refuse(request, reply, noSuchPath(groupOfRequest(request))))
 
   await app.register(healthRoutes(context, options.ready))
   for (const plugin of plugins) await app.register(plugin)
@@ -207,13 +206,20 @@ export async function createFrame(
   return app
 }
 
-/** Paths of operation logs may end in `.json`. */
-function withoutSuffix(url: string): string {
-  return url.replace(/^(\/v1\/[^/?]*\/operation_logs(?:\/[^/?]+?)?)\.json(?=\?|$)/, '$1')
+/** URLs may come whole, as proxies get them; paths of operation logs may end in `.json`. */
+function rewritten(url: string): string {
+  return url
+    .replace(/^https?:\/\/[^/?#]*\/?/i, '/')
+    .replace(/^(\/v1\/[^/?]*\/operation_logs(?:\/[^/?]+?)?)\.json(?=\?|$)/, '$1')
 }
 
 function routeOf(request: FastifyRequest): string {
   return `${request.method} ${request.routeOptions.url ?? ''}`
+}
+
+/** Of the route where there is one: its path may be written in several ways. */
+function groupOfRequest(request: FastifyRequest): Group {
+  return routeAccess[routeOf(request)]?.group ?? groupOf(pathOf(request.url))
 }
 
 function accessOf(route: string): RouteAccess {
@@ -239,7 +245,7 @@ const policy = "default-src 'none'; frame-ancestors 'none';"
 
 /** What each answer has, refusals too. */
 function begin(request: FastifyRequest, reply: FastifyReply): void {
-  const group = groupOf(pathOf(request.url))
+  const group = groupOfRequest(request)
   reply.headers({
     'x-request-id': request.id,
     'x-content-type-options': 'nosniff',
@@ -259,7 +265,7 @@ function begin(request: FastifyRequest, reply: FastifyReply): void {
 }
 
 function refuse(request: FastifyRequest, reply: FastifyReply, refusal: Refusal): FastifyReply {
-  const group = groupOf(pathOf(request.url))
+  const group = groupOfRequest(request)
   const { type, body } = errorBody(group, refusal, request.headers['content-type'])
   if (group === 'entries' && /^[\x20-\x7e]{1,200}$/.test(refusal.message)) {
     reply.raw.statusMessage = refusal.message
@@ -327,7 +333,7 @@ function counter(
   let streaming = 0
   return (request, reply, route) => {
     const isEndless = endless.has(route)
-    const isGuarded = groupOf(pathOf(request.url)) === 'entries'
+    const isGuarded = groupOfRequest(request) === 'entries'
     const started = performance.now()
     let ended = false
     const end = (): void => {
@@ -337,10 +343,9 @@ function counter(
       else working--
       const seconds = (performance.now() - started) / 1000
       if (isGuarded) guard.record(route, seconds)
-      histogram.observe(
-        { method: request.method, handler: request.routeOptions.url ?? '', status: reply.raw.statusCode },
-        seconds,
-      )
+      // 499, as others have it: whoever asked went away.
+      const status = reply.raw.headersSent ? reply.raw.statusCode : 499
+      histogram.observe({ method: request.method, handler: request.routeOptions.url ?? '', status }, seconds)
     }
     if (isEndless) streaming++
     else working++
@@ -350,7 +355,7 @@ function counter(
     // Whether the process works is asked just when there is much to do.
     if (accessOf(route).roles === 'open') return
     const retryAfter = isGuarded ? guard.refused(route) : undefined
-    if (retryAfter !== undefined || working > most || streaming > most) {
+    if (retryAfter !== undefined || (isEndless ? streaming : working) > most) {
       throw new Refusal(503, 'server overloaded', { headers: { 'retry-after': String(retryAfter ?? 1) } })
     }
   }
@@ -377,6 +382,6 @@ function rateLimiter(
       'ratelimit-remaining': answer.remaining,
       'ratelimit-reset': answer.ttlInSeconds,
     })
-    if (answer.isExceeded) throw tooMany(groupOf(pathOf(request.url)), answer.ttlInSeconds)
+    if (answer.isExceeded) throw tooMany(groupOfRequest(request), answer.ttlInSeconds)
   }
 }

@@ -11,6 +11,8 @@ const patience = 5_000
 /** @param ready Rejects while the service cannot do its work. */
 export function healthRoutes(context: ServiceContext, ready: () => Promise<void>): FastifyPluginAsync {
   return async (plain) => {
+    // However many ask, the store does it once at a time.
+    let asking: Promise<void> | undefined
     const app = plain.withTypeProvider<ZodTypeProvider>()
     app.route({
       method: 'GET',
@@ -31,7 +33,7 @@ export function healthRoutes(context: ServiceContext, ready: () => Promise<void>
       handler: async () => {
         if (context.stopping.aborted) throw notReady('The service is stopping.')
         try {
-          await inTime(ready())
+          await (asking ??= inTime(ready()).finally(() => (asking = undefined)))
         } catch (cause) {
           throw notReady('The store cannot be read and written.', cause)
         }

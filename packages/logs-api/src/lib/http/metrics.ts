@@ -15,16 +15,16 @@ export function requestHistogram(registry: Registry): Histogram<'method' | 'hand
 
 /** A server that answers `GET /metrics` and nothing else. */
 export async function serveMetrics(registry: Registry, host: string, port: number): Promise<Server> {
-  const server = createServer(async (request, response) => {
-    if (request.url?.split('?')[0] !== '/metrics') return response.writeHead(404).end()
-    if (request.method !== 'GET' && request.method !== 'HEAD') {
-      return response.writeHead(405, { allow: 'GET, HEAD' }).end()
-    }
-    try {
-      const text = await registry.metrics()
-      return response.writeHead(200, { 'content-type': registry.contentType }).end(text)
-    } catch {
-      return response.writeHead(500).end()
+  const server = createServer((request, response) => {
+    if (request.url?.split('?')[0] !== '/metrics') {
+      response.writeHead(404).end()
+    } else if (request.method !== 'GET' && request.method !== 'HEAD') {
+      response.writeHead(405, { allow: 'GET, HEAD' }).end()
+    } else {
+      registry.metrics().then(
+        (text) => response.writeHead(200, { 'content-type': registry.contentType }).end(text),
+        () => response.writeHead(500).end(),
+      )
     }
   })
   server.listen(port, host)

@@ -47,7 +47,7 @@ export async function addOpenApi(app: FastifyInstance): Promise<void> {
       },
     },
     transform: (document) => {
-      const { route, schema = {} } = document
+      const { route, schema } = document
       const access = routeAccess[`${String(route.method)} ${route.url}`]
       if (access === undefined) return jsonSchemaTransform(document)
       const { type, schema: shape } = errors[access.group]

@@ -52,9 +52,14 @@ describe('metrics', () => {
     }
     await (await fetch(`${running.url}/logs`)).text()
     const answer = await fetch(running.metricsUrl)
-    expect([answer.status, answer.headers.get('content-type')]).toEqual([200, expect.stringContaining('text/plain')])
+    expect([answer.status, answer.headers.get('content-type')]).toEqual([
+      200,
+      expect.stringContaining('text/plain'),
+    ])
     const text = await answer.text()
-    expect(text).toContain('http_request_duration_seconds_count{method="GET",handler="/logs/:log_id",status="404"} 2')
+    expect(text).toContain(
+      'http_request_duration_seconds_count{method="GET",handler="/logs/:log_id",status="404"} 2',
+    )
     expect(text).toContain('http_request_duration_seconds_count{method="GET",handler="/logs",status="403"} 1')
     expect(text).toContain('process_cpu_seconds_total')
     expect(text).not.toContain('secret-id')
@@ -92,7 +97,11 @@ describe.each(['sqlite', 'postgres'])('on %s', (dialect) => {
       headers: { ...admin, ...headers },
       body: new Uint8Array(Buffer.from(body)),
     })
-    return { status: answer.status, headers: answer.headers, body: (await answer.json()) as { result?: string } }
+    return {
+      status: answer.status,
+      headers: answer.headers,
+      body: (await answer.json()) as { result?: string },
+    }
   }
 
   test('it is ready while the store is', async () => {
@@ -115,17 +124,33 @@ describe.each(['sqlite', 'postgres'])('on %s', (dialect) => {
 
     expect((await post('/logs', '{"data":"twice"}', headers)).status).toBe(422)
     expect((await post('/datasets/d/logs', '{"data":"once"}', headers)).status).toBe(422)
-    const stranger = await post('/logs', '{"data":"mine"}', { ...headers, ...bearer({ sub: 'b', roles: ['system'] }) })
+    const stranger = await post('/logs', '{"data":"mine"}', {
+      ...headers,
+      ...bearer({ sub: 'b', roles: ['system'] }),
+    })
     expect(stranger.status).toBe(201)
     expect(stranger.body).not.toEqual(first.body)
   })
 
   test('a body that is streamed has a key as well', async () => {
     const headers = { 'idempotency-key': 'bulk-1', 'content-type': 'application/x-ndjson' }
-    const first = await post('/v2/logs/bulk', '{"data":"a","name":"bulk"}\n{"data":"b","name":"bulk"}\n', headers)
+    const first = await post(
+      '/v2/logs/bulk',
+      '{"data":"a","name":"bulk"}\n{"data":"b","name":"bulk"}\n',
+      headers,
+    )
     expect(first).toMatchObject({ status: 200, body: { accepted: 2 } })
-    const again = await post('/v2/logs/bulk', '{"data":"a","name":"bulk"}\n{"data":"b","name":"bulk"}\n', headers, other)
-    expect([again.status, again.body, again.headers.get('idempotency-replayed')]).toEqual([200, first.body, 'true'])
+    const again = await post(
+      '/v2/logs/bulk',
+      '{"data":"a","name":"bulk"}\n{"data":"b","name":"bulk"}\n',
+      headers,
+      other,
+    )
+    expect([again.status, again.body, again.headers.get('idempotency-replayed')]).toEqual([
+      200,
+      first.body,
+      'true',
+    ])
     expect((await post('/v2/logs/bulk', '{"data":"c"}\n', headers)).status).toBe(422)
     const found = await fetch(`${running.url}/logs?name=bulk`, { headers: admin })
     expect(Object.keys((await found.json()) as object)).toHaveLength(2)
@@ -140,7 +165,11 @@ describe.each(['sqlite', 'postgres'])('on %s', (dialect) => {
       .where('key', '=', 'crash-1')
       .execute()
     const again = await post('/logs', '{"data":"before the crash"}', headers, other)
-    expect([again.status, again.body, again.headers.get('idempotency-replayed')]).toEqual([201, first.body, null])
+    expect([again.status, again.body, again.headers.get('idempotency-replayed')]).toEqual([
+      201,
+      first.body,
+      null,
+    ])
   })
 
   test('a request that is still at work is not done beside it: 409, and when to come again', async () => {
@@ -185,7 +214,7 @@ test('a service on a database that has gone says so and works again when it is b
   await using running = await startTestService({ database: await postgres.database() })
   const ready = async () => (await fetch(`${running.url}/readyz`)).status
   expect(await ready()).toBe(200)
-  await postgres.stop()
+  await postgres.kill()
   expect(await ready()).toBe(503)
   expect((await fetch(`${running.url}/livez`)).status).toBe(200)
   const refused = await fetch(`${running.url}/logs`, { headers: admin })
@@ -219,17 +248,18 @@ describe('a service that closes', () => {
     await expect(fetch(running.metricsUrl)).rejects.toThrow()
   })
 
-  test('waits for nobody for ever', { timeout: 20_000 }, async () => {
+  test('waits for nobody for ever', async () => {
     const running = await startTestService({ database: 'sqlite::memory:' })
     const url = new URL(running.url)
     const socket = connect(Number(url.port), url.hostname)
     socket.on('error', () => {})
-    socket.write(`POST /logs HTTP/1.1\r\nHost: x\r\nAuthorization: ${admin.authorization}\r\nContent-Length: 9\r\n\r\n{`)
+    socket.write(
+      `POST /logs HTTP/1.1\r\nHost: x\r\nAuthorization: ${admin.authorization}\r\nContent-Length: 9\r\n\r\n{`,
+    )
     const [request] = (await once(running.service.app.server, 'request')) as [IncomingMessage]
     expect(request.url).toBe('/logs')
-    const began = performance.now()
-    await running.service.close()
-    expect(performance.now() - began).toBeLessThan(15_000)
+    const cut = once(socket, 'close')
+    await running.service.close(50)
+    await cut
   })
 })
-

@@ -44,14 +44,16 @@ export interface LogsService extends AsyncDisposable {
   readonly context: ServiceContext
   /** Takes requests from here on. The metrics are on a port of their own. */
   listen(options?: ListenOptions): Promise<{ readonly url: string; readonly metricsUrl: string }>
-  /** Takes no more requests, ends those in work (after 10 seconds by force), stores what was accepted, and closes the database. */
-  close(): Promise<void>
+  /**
+   * Takes no more requests, lets those in work end, stores what was accepted, and closes the database.
+   *
+   * @param patience Milliseconds until requests are cut off. Default 10,000.
+   */
+  close(patience?: number): Promise<void>
 }
 
 const noLog: ServiceLog = { info: () => {}, warn: () => {}, error: () => {} }
 const hour = 3_600_000
-/** Milliseconds that requests have to end when the service closes. */
-const patience = 10_000
 
 /**
  * Opens the database and makes the service around it.
@@ -114,7 +116,7 @@ export async function createLogsService(options: LogsServiceOptions): Promise<Lo
     }, hour)
     purge.unref()
 
-    const close = async (): Promise<void> => {
+    const close = async (patience: number): Promise<void> => {
       clearInterval(purge)
       stopping.abort(new Error('The service is stopping.'))
       // Also those that speak WebSocket, which the server counts no longer as its own.
@@ -143,7 +145,7 @@ export async function createLogsService(options: LogsServiceOptions): Promise<Lo
         metricsServer = await serveMetrics(metrics, host, metricsPort)
         return { url, metricsUrl: `${addressOf(metricsServer)}/metrics` }
       },
-      close: () => (closing ??= close()),
+      close: (patience = 10_000) => (closing ??= close(patience)),
       [Symbol.asyncDispose]: () => service.close(),
     }
     return service

@@ -36,9 +36,8 @@ describe.each(['sqlite', 'postgres'])('keys of requests on %s', (dialect) => {
     next()
     const keys = new IdempotencyKeys(database)
     const claims = await Promise.all(Array.from({ length: 8 }, () => keys.claim(request())))
-    expect(claims.map(({ state }) => state).toSorted()).toEqual(
-      ['ours', ...Array(7).fill('running')].toSorted(),
-    )
+    expect(claims.filter(({ state }) => state === 'ours')).toHaveLength(1)
+    expect(claims.filter(({ state }) => state === 'running')).toHaveLength(7)
   })
 
   test('the answer is given again, byte for byte, and only for the same request of the same caller', async () => {
