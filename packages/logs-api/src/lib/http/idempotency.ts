@@ -6,6 +6,7 @@ import { derivedLogId } from '../entries/log-id.ts'
 import type { ClaimedRequest, IdempotencyKeys, StoredAnswer } from '../store/idempotency.ts'
 import type { RequestIdentity, ServiceLog } from './context.ts'
 import { Refusal } from './refusal.ts'
+import { streamed } from './unpack.ts'
 
 interface Keyed {
   readonly caller: string
@@ -46,7 +47,7 @@ export function addIdempotency(app: FastifyInstance, keys: IdempotencyKeys, log:
       return undefined
     }
     const hashing = createHash('sha256')
-    const hashed = Readable.from(
+    return streamed(
       (async function* () {
         for await (const piece of payload.iterator({ destroyOnReturn: false })) {
           hashing.update(piece)
@@ -54,9 +55,7 @@ export function addIdempotency(app: FastifyInstance, keys: IdempotencyKeys, log:
         }
         keyed.bodyHash = hashing.digest('hex')
       })(),
-      { objectMode: false },
     )
-    return hashed
   })
 
   // Bodies that are streamed are read by the handler only: their hash is not known here.

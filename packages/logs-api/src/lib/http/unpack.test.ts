@@ -1,5 +1,6 @@
 import { Readable } from 'node:stream'
 import { buffer } from 'node:stream/consumers'
+import { setTimeout } from 'node:timers/promises'
 import { brotliCompressSync, gzipSync } from 'node:zlib'
 import type { FastifyRequest } from 'fastify'
 import { describe, expect, test } from 'vitest'
@@ -42,6 +43,22 @@ describe('a body', () => {
     const size = status === 400 ? text.length * 2 : limit
     const reading = buffer(unpacked(request(encoding), Readable.from([body], { objectMode: false }), size))
     await expect(reading).rejects.toMatchObject({ name: 'Refusal', status })
+  })
+
+  test('that nobody reads ends no process, whatever is wrong with it', async () => {
+    const errors: unknown[] = []
+    const note = (error: unknown) => errors.push(error)
+    process.on('uncaughtException', note)
+    for (const body of [Buffer.alloc(0), text, packed.subarray(0, -9)]) {
+      unpacked(request('gzip'), Readable.from([body], { objectMode: false }), 9_999_999)
+      const broken = new Readable({ read: () => {} })
+      unpacked(request('gzip'), broken, 9)
+      unpacked(request(), broken, 9)
+      broken.destroy(new Error('gone'))
+    }
+    await setTimeout(50)
+    process.off('uncaughtException', note)
+    expect(errors).toEqual([])
   })
 
   test.each(['br', 'deflate', 'gzip, gzip', 'zstd'])('is refused when packed by %s', (encoding) => {

@@ -14,15 +14,21 @@ export function unpacked(request: FastifyRequest, payload: Readable, limit: numb
   const encoding = (request.headers['content-encoding'] ?? 'identity').trim().toLowerCase()
   // The request outlives its body: it still has to be answered.
   const packed = limited(payload.iterator({ destroyOnReturn: false }), limit)
-  if (encoding === 'identity' || encoding === '') return Readable.from(packed, { objectMode: false })
+  if (encoding === 'identity' || encoding === '') return streamed(packed)
   if (encoding !== 'gzip' && encoding !== 'x-gzip') {
     throw new Refusal(415, 'Pack the body with gzip, or not at all.', {
       headers: { 'accept-encoding': 'gzip' },
     })
   }
   const gunzip = createGunzip()
+  gunzip.on('error', () => {})
   pipeline(packed, gunzip, () => {})
-  return Readable.from(limited(gunzip, limit), { objectMode: false })
+  return streamed(limited(gunzip, limit))
+}
+
+/** Fails for whoever reads it; when nobody does (any more), its errors end no process. */
+export function streamed(pieces: AsyncIterable<Uint8Array>): Readable {
+  return Readable.from(pieces, { objectMode: false }).on('error', () => {})
 }
 
 async function* limited(pieces: AsyncIterable<Uint8Array>, limit: number): AsyncGenerator<Uint8Array> {
