@@ -103,7 +103,7 @@ export class EntryQueries {
   ): RawBuilder<EntryRowInPage> {
     const where = this.#where({ datasets: [dataset], task }, { order })
     const ranked = sql`select bucket, log_id, row_number() over (partition by name order by ${inOrder(order)}) as place from entries where ${where}`
-    return sql`select ${inPage(data)} from (${ranked}) as found ${joined} where found.place = 1 and entries.bucket = ${bucketOf(dataset)} order by ${inOrder(order)} limit ${limit}`
+    return sql`select ${inPage(data)} from (${ranked}) as found ${joined} and found.place = 1 and entries.bucket = ${bucketOf(dataset)} order by ${inOrder(order)} limit ${limit}`
   }
 
   #where(query: EntryQuery, { order, after, arrivedUntil }: Omit<Page, 'limit'>): RawBuilder<unknown> {
@@ -182,7 +182,8 @@ export class EntryQueries {
 }
 
 const never = sql`1 = 0`
-const joined = sql`join entries on entries.bucket = found.bucket and entries.log_id = found.log_id`
+/** A cross join, since SQLite keeps the order of one: it would look for each entry of the store in what was found. */
+const joined = sql`cross join entries where entries.bucket = found.bucket and entries.log_id = found.log_id`
 
 const matching = (words: string): RawBuilder<unknown> =>
   sql`select rowid from entry_words where entry_words match ${words}`

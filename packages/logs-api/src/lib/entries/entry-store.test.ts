@@ -73,7 +73,7 @@ describe.each(dialects)('entries on %s', (dialect) => {
     const data = 'disk full '.repeat((64 * 1024 * 1024) / 10)
     const found = await entries.get(await entries.add(entry({ data })))
     expect(found?.data === data).toBe(true)
-  })
+  }, 120_000)
 
   test('a long text comes back in a list, with small ones beside it, and only where texts are asked for', async () => {
     const data = 'äx'.repeat(1_000_000)
