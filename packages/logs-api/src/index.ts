@@ -8,6 +8,7 @@ export type {
   SystemOptions,
 } from './lib/http/options.ts'
 export type { ServiceContext, ServiceLog } from './lib/http/context.ts'
+export { distributeTables } from './lib/store/citus.ts'
 export { openDatabase } from './lib/store/open-database.ts'
 export type { Database } from './lib/store/database.ts'
 export { OperationStore } from './lib/operations/operation-store.ts'
