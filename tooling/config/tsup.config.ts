@@ -16,5 +16,7 @@ export default defineConfig({
   clean: true,
   dts: false,
   splitting: true,
+  // `node:sqlite` has no other name.
+  removeNodeProtocol: false,
   external: Object.keys(dependencies),
 })
