@@ -5,6 +5,7 @@ import { NativeAuthorization } from '@hcp/auth'
 import { Target } from '@hcp/connection'
 import { ObjectClient } from '@hcp/objects'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
+import { Refusal } from '../http/refusal.ts'
 import { startTestService, type TestService } from '../http/service.testing.ts'
 import { bearer } from '../http/token.testing.ts'
 import { dialects, Stores } from '../store/stores.testing.ts'
@@ -467,6 +468,17 @@ describe.each(dialects)('%s:', (dialect) => {
       const body = Buffer.from('7b226e616d65223a22ff227d', 'hex')
       expect((await ask('GET /logs', { body })).status).toBe(400)
     })
+
+    test.each(['name', 'dataset_id', 'task_id', 'from', 'keys'])(
+      'U+0000 in %s of the body is refused with 400',
+      async (name) => {
+        refused(
+          await ask('GET /logs', { body: { [name]: 'a\0b' } }),
+          400,
+          `${name} must not hold the character U+0000.`,
+        )
+      },
+    )
 
     test.each(['from', 'to'])('A-10: %s that is no time is refused with 400', async (name) => {
       const answer = await ask(`GET /logs?${name}=yesterday`)
@@ -945,6 +957,63 @@ describe.each(dialects)('%s:', (dialect) => {
     const time = 1_772_619_072_000_345
     const [id] = await addAll([{ timestamp: time }])
     expect((await ask(`GET /logs/${id}`)).json).toMatchObject({ timestamp: formatTime(time) })
+  })
+})
+
+describe('when the store fails or the service stops', () => {
+  const entry = {
+    log_id: '0'.repeat(32),
+    dataset_id: 'd',
+    task_id: 't',
+    name: 'log',
+    timestamp: 0,
+    arrived: 0,
+    severity: null,
+    data: 'x'.repeat(100_000),
+    dataMissing: false,
+    fields: {},
+  }
+  const paths = ['/logs', '/datasets/d/tasks/t/logs', '/v2/logs']
+
+  test.each(paths)('GET %s has the status of the failure if nothing was sent yet', async (path) => {
+    await using running = await startTestService({ database: 'sqlite::memory:' })
+    vi.spyOn(running.service.context.entries, 'read').mockImplementation(async function* () {
+      yield* []
+      throw new Refusal(503, 'busy')
+    })
+    expect((await asker(running.url)(`GET ${path}`)).status).toBe(503)
+  })
+
+  test.each(paths)('GET %s breaks off if something was sent, and the service goes on', async (path) => {
+    await using running = await startTestService({ database: 'sqlite::memory:' })
+    const ask = asker(running.url)
+    using read = vi.spyOn(running.service.context.entries, 'read').mockImplementation(async function* () {
+      yield entry
+      throw new Error('The disk is gone.')
+    })
+    await expect(ask(`GET ${path}`)).rejects.toThrow()
+    read.mockRestore()
+    expect((await ask('GET /logs')).json).toEqual({})
+  })
+
+  test('a deletion ends with a line that says so', async () => {
+    await using running = await startTestService({ database: 'sqlite::memory:' })
+    let removed = 0
+    vi.spyOn(running.service.context.entries, 'removeAll').mockImplementation(async function* () {
+      for (; ; removed++) {
+        yield { removed, total: 1_000_000 }
+        await new Promise(setImmediate)
+        if (removed === 10) void running.service.close()
+      }
+    })
+    const { text } = await asker(running.url)('DELETE /datasets/d/logs')
+    const last = JSON.parse(text.trimEnd().split('\n').at(-1)!) as object
+    expect(last).toEqual({
+      status: 'error',
+      percent_complete: removed / 10_000,
+      total: 1_000_000,
+      error: 'The service is stopping. Repeat the request to remove the rest.',
+    })
   })
 })
 

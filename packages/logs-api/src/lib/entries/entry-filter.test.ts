@@ -74,6 +74,11 @@ describe('a filter', () => {
     )
   })
 
+  test('a long list of severities is no long query', async () => {
+    const severity = Array.from({ length: 5000 }, (_, index) => (index % 24) + 1).join(',')
+    expect((await query({ severity })).severities).toHaveLength(24)
+  })
+
   test('min_severity alone finds that and worse', async () => {
     expect((await query({ min_severity: 'error' })).severities).toEqual([{ least: 17, most: 24 }])
     expect((await query({ severity: 'debug', min_severity: 'error' })).severities).toEqual([])

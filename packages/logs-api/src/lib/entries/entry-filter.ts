@@ -31,7 +31,10 @@ const time = (name: string): z.ZodType<number, string> =>
 
 const severities = text('severity').transform((value, context) => {
   const ranges = value.split(',').map((part) => severityRange(part.trim()))
-  if (ranges.every((range) => range !== undefined)) return ranges
+  if (ranges.every((range) => range !== undefined)) {
+    // Each once, so that a long list makes no long query.
+    return [...new Map(ranges.map((range) => [`${range.least}-${range.most}`, range])).values()]
+  }
   context.addIssue(`severity must be ${severityHint}, or several of these with commas between them.`)
   return z.NEVER
 })

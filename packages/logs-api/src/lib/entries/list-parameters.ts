@@ -27,8 +27,11 @@ export function listParameters(
   const value = (name: string): unknown => query[name] ?? own(body, name) ?? undefined
   const text = (name: string): string | undefined => {
     const found = value(name)
-    if (found === undefined || typeof found === 'string') return found
-    throw new Refusal(400, `${name} must be text.`)
+    if (found === undefined) return undefined
+    if (typeof found !== 'string') throw new Refusal(400, `${name} must be text.`)
+    // PostgreSQL would not even look for it.
+    if (found.includes('\0')) throw new Refusal(400, `${name} must not hold the character U+0000.`)
+    return found
   }
   const filter = (name: string): string | undefined => text(name) || undefined
   const dataset = filter('dataset_id')
