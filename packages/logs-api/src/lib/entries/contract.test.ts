@@ -960,6 +960,22 @@ describe.each(dialects)('%s:', (dialect) => {
   })
 })
 
+test('two services on one store: rights and cursors of one count at the other', async () => {
+  const database = await stores.url('postgres')
+  await using one = await startTestService({ database })
+  await using other = await startTestService({ database })
+  const [ask, askOther] = [asker(one.url), asker(other.url)]
+  for (const data of ['a', 'b']) await ask('POST /datasets/d/logs', { body: { data } })
+  const first = (await ask('GET /v2/logs?dataset_id=d&limit=1&order=asc')).json as Page
+  const next = `GET /v2/logs?dataset_id=d&order=asc&cursor=${first.next_cursor}`
+  expect((await askOther(next, { by: user })).status).toBe(403)
+  await ask('PUT /v2/datasets/d/rights', { body: { read_groups: ['physics'] } })
+  expect((await askOther(next, { by: user })).json).toMatchObject({
+    logs: [{ data: 'b' }],
+    next_cursor: null,
+  })
+})
+
 describe('when the store fails or the service stops', () => {
   const entry = {
     log_id: '0'.repeat(32),
