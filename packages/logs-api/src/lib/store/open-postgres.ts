@@ -25,6 +25,7 @@ export async function openPostgres(
       connectionString: url,
       application_name: 'hcp-logs',
       connectionTimeoutMillis: 10_000,
+      keepAlive: true,
       types: {
         getTypeParser: (id, format) =>
           id === pg.types.builtins.INT8 ? parseInt8 : pg.types.getTypeParser(id, format),
@@ -33,6 +34,8 @@ export async function openPostgres(
     })
     // Connections that nobody uses break when the server goes. The next query finds out by itself.
     pool.on('error', (error) => log?.warn({ error: error.message }, 'A connection to PostgreSQL was lost.'))
+    // Those in use tell their queries; the event alone, without a listener, would end the process.
+    pool.on('connect', (client) => client.on('error', () => {}))
     return new Kysely<Tables>({ dialect: new PostgresDialect({ pool }) })
   }
 
