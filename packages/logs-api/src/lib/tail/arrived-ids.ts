@@ -16,6 +16,7 @@ export async function arrivedIds(
   from: number,
   to: number,
 ): Promise<ArrivedId[]> {
+  if (datasets?.length === 0) return []
   let query = read
     .selectFrom('entries')
     .select(['log_id', 'arrived', 'dataset_id'])

@@ -57,6 +57,8 @@ const muchText = 4 * 1024 * 1024
 const fewLate = 20
 /** Datasets that are named in a question; of more, all entries are read. */
 const mostDatasets = 500
+/** Milliseconds between questions to the store while much is written. */
+const shortestPause = 10
 /** Milliseconds after a failure of the store. */
 const failurePause = 1000
 
@@ -113,12 +115,14 @@ export class TailHub {
       try {
         if (this.#waiting.length > 0) await this.#admit()
         await this.#readNew(nowMicroseconds())
-        if (performance.now() >= this.#lateAt) await this.#readLate()
+        if (performance.now() >= this.#lateAt) await this.#readLate(this.#scope)
       } catch (error) {
         log.warn({ error: String(error) }, 'The live tail could not read the store. It tries again.')
         for (const each of this.#waiting.splice(0)) each.reject(error)
         wait = failurePause
       }
+      // What is written meanwhile is read together.
+      await pause(shortestPause)
       await pause(wait, undefined, { signal: this.#wake.signal }).catch(() => {})
     }
     for (const each of this.#waiting.splice(0)) each.resolve()
@@ -176,8 +180,8 @@ export class TailHub {
     }
   }
 
-  /** @param scope What is of this, but not of the scope so far, is known from now on without having been delivered. */
-  async #readLate(scope: readonly string[] | undefined = this.#scope): Promise<void> {
+  /** @param scope Datasets. What is of this, but not of the scope so far, is known from now on without having been delivered. */
+  async #readLate(scope: readonly string[] | undefined): Promise<void> {
     const { database, pollInterval } = this.#options
     const begun = performance.now()
     const before = this.#scope

@@ -1,0 +1,93 @@
+import { once } from 'node:events'
+import { EventSourceParserStream, type EventSourceMessage } from 'eventsource-parser/stream'
+import { WebSocket } from 'ws'
+
+export interface Told {
+  readonly type: string
+  readonly id: string | undefined
+  /** Of `log` the entry, of `dropped` the count. */
+  readonly data: { readonly [field: string]: unknown; readonly log_id: string; readonly data: string }
+}
+
+export interface TestTail extends AsyncDisposable {
+  /** The next event that is no ping. Undefined: the tail has ended. */
+  next(): Promise<Told | undefined>
+  /** The texts of the next entries. */
+  texts(count: number): Promise<string[]>
+}
+
+/** Reads the tail as server-sent events. */
+export async function readTail(url: string, headers: Record<string, string>, query = ''): Promise<TestTail> {
+  const leaving = new AbortController()
+  const response = await fetch(`${url}/v2/logs/tail${query}`, { headers, signal: leaving.signal })
+  if (response.status !== 200) throw new Error(`${response.status} ${await response.text()}`)
+  const events: AsyncIterator<EventSourceMessage> = response
+    .body!.pipeThrough(new TextDecoderStream())
+    .pipeThrough(new EventSourceParserStream())
+    [Symbol.asyncIterator]()
+  return testTail(
+    async () => {
+      const { value, done } = await events.next()
+      if (done === true) return undefined
+      const { event = '', id, data } = value as EventSourceMessage
+      return { type: event, id, data: JSON.parse(data) as Told['data'] }
+    },
+    async () => leaving.abort(),
+  )
+}
+
+/** Reads the tail over WebSocket. */
+export async function readSocket(
+  url: string,
+  headers: Record<string, string>,
+  query = '',
+): Promise<TestTail> {
+  const socket = new WebSocket(`${url.replace('http', 'ws')}/v2/logs/tail${query}`, { headers })
+  const told: Told[] = []
+  let wake = (): void => {}
+  socket.on('message', (text: Buffer) => {
+    const { type, id, log, count } = JSON.parse(text.toString()) as Record<string, unknown>
+    told.push({ type, id, data: log ?? { count } } as Told)
+    wake()
+  })
+  socket.on('close', () => wake())
+  await once(socket, 'open')
+  return testTail(
+    async () => {
+      while (told.length === 0) {
+        if (socket.readyState === WebSocket.CLOSED) return undefined
+        await new Promise<void>((resolve) => {
+          wake = resolve
+        })
+      }
+      return told.shift()
+    },
+    async () => {
+      if (socket.readyState === WebSocket.CLOSED) return
+      socket.close()
+      await once(socket, 'close')
+    },
+  )
+}
+
+function testTail(read: () => Promise<Told | undefined>, leave: () => Promise<void>): TestTail {
+  const next = async (): Promise<Told | undefined> => {
+    for (;;) {
+      const told = await read()
+      if (told?.type !== 'ping') return told
+    }
+  }
+  return {
+    next,
+    texts: async (count) => {
+      const texts: string[] = []
+      while (texts.length < count) {
+        const told = await next()
+        if (told === undefined) throw new Error(`The tail ended after ${texts.length} of ${count} entries.`)
+        texts.push(told.type === 'log' ? told.data.data : told.type)
+      }
+      return texts
+    },
+    [Symbol.asyncDispose]: leave,
+  }
+}
