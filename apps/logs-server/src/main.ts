@@ -29,13 +29,13 @@ async function run(): Promise<number> {
     process.exit(1)
   })
   try {
-    // Only now: it is most of the program, and wrong command lines are told of at once.
-    const { serve } = await import('./serve.ts')
-    await serve(config, command, log)
+    // Only now: they are most of the program, and wrong command lines are told of at once.
+    if (command.citus) await (await import('./citus.ts')).distribute(config, log)
+    else await (await import('./serve.ts')).serve(config, command, log)
     return 0
   } catch (error) {
     if (error instanceof UsageError) throw error
-    failed(error, 'The service could not start.')
+    failed(error, command.citus ? 'The tables could not be distributed.' : 'The service could not start.')
     return 1
   }
 }
