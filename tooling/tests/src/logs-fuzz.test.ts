@@ -1,16 +1,13 @@
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { createInterface } from 'node:readline'
-import { fileURLToPath } from 'node:url'
 import { gzipSync } from 'node:zlib'
 import { startEmulator } from '@hcp/emulator'
 import { startPostgres } from '@hcp/postgres'
 import { Agent, request } from 'undici'
 import { expect, test } from 'vitest'
 import { randomFrom } from './disturbance.ts'
+import { startLogsService } from './logs-process.ts'
 import { randomValue, type Schema } from './random-value.ts'
 
 // Requests made of the service's own description, right and wrong ones, on all its routes at once: HCP_FUZZ_SECONDS says for how long.
@@ -36,31 +33,6 @@ interface Described {
   readonly method: string
   readonly path: string
   readonly operation: Operation
-}
-
-interface Service extends AsyncDisposable {
-  readonly url: string
-  readonly metrics: string
-  readonly tokens: Readonly<Record<string, string>>
-}
-
-async function startService(database: string, folder: string, emulator: object): Promise<Service> {
-  const program = fileURLToPath(new URL('logs-service.ts', import.meta.url))
-  const parameters = JSON.stringify({ database, folder, ...emulator })
-  const child = spawn(process.execPath, [program, parameters], { stdio: ['ignore', 'pipe', 'pipe'] })
-  let errors = ''
-  child.stderr.on('data', (piece: Buffer) => (errors = (errors + piece.toString()).slice(-20_000)))
-  const ended = once(child, 'exit')
-  const [line] = (await Promise.race([once(createInterface(child.stdout), 'line'), ended])) as [unknown]
-  if (typeof line !== 'string') throw new Error(`the service ended with ${String(line)}:\n${errors}`)
-  return {
-    ...(JSON.parse(line) as Omit<Service, typeof Symbol.asyncDispose>),
-    async [Symbol.asyncDispose]() {
-      child.kill()
-      const [code] = (await ended) as [number | null]
-      expect(code, errors).toBe(0)
-    },
-  }
 }
 
 async function describedRoutes(url: string): Promise<Described[]> {
@@ -92,7 +64,9 @@ test.each(['sqlite', 'postgres'] as const)(
     await using postgres = store === 'postgres' ? await startPostgres() : undefined
     const database = (await postgres?.database()) ?? `sqlite:${join(folder, 'logs.db')}`
     {
-      await using service = await startService(database, folder, {
+      await using service = await startLogsService({
+        database,
+        folder,
         mapi: hcp.ports.mapi,
         dns: hcp.dns,
         ca: hcp.ca,
@@ -103,9 +77,11 @@ test.each(['sqlite', 'postgres'] as const)(
       const known: string[] = []
       const failures: string[] = []
       const statuses = new Map<number, number>()
+      const asked = new Set<string>()
 
       const one = async (): Promise<void> => {
         const { method, path, operation } = routes[Math.floor(random() * routes.length)] as Described
+        asked.add(`${method} ${path}`)
         const url = new URL(service.url + fillPath(path, operation.parameters ?? [], known, random))
         for (const parameter of operation.parameters ?? []) {
           if (parameter.in === 'query' && random() < 0.4)
@@ -161,6 +137,7 @@ test.each(['sqlite', 'postgres'] as const)(
       const after = await heap(service.metrics)
       await agent.destroy()
       expect(failures, `seed ${seed}`).toEqual([])
+      expect(asked.size).toBe(routes.length)
       // Of many routes, and in both ways: requests that were understood and ones that were not.
       expect(statuses.get(200) ?? 0, JSON.stringify([...statuses])).toBeGreaterThan(20)
       expect(statuses.get(400) ?? 0).toBeGreaterThan(20)

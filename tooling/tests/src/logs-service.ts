@@ -5,7 +5,7 @@ import { createLogsService, type SystemOptions } from '@hcp/logs-api'
 import { Logs } from '@hcp/mapi-logs'
 import { SignJWT } from 'jose'
 
-interface Parameters {
+export interface ServiceParameters {
   readonly database: string
   readonly folder: string
   readonly mapi?: number
@@ -21,7 +21,7 @@ const {
   dns,
   ca,
   pollInterval = 50,
-} = JSON.parse(process.argv[2] ?? '{}') as Parameters
+} = JSON.parse(process.argv[2] ?? '{}') as ServiceParameters
 const secret = 'a secret of the tests, no secret at all'
 
 function systems(): SystemOptions[] {
