@@ -1,7 +1,7 @@
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { type Kysely, sql } from 'kysely'
+import { CompiledQuery, type Kysely, sql } from 'kysely'
 import { afterAll, describe, expect, onTestFinished, test } from 'vitest'
 import { Refusal } from '../http/refusal.ts'
 import type { Database, RowBatch } from './database.ts'
@@ -9,6 +9,7 @@ import { openDatabase } from './open-database.ts'
 import { probe } from './probe.ts'
 import type { Tables } from './schema.ts'
 import { readSetting, secretSetting, writeSetting } from './settings.ts'
+import { SqliteError, SqliteThreadEnded } from './sqlite-thread.ts'
 import { isStoreDown, storeRefusal } from './store-error.ts'
 import { dialects, Stores } from './stores.testing.ts'
 
@@ -71,6 +72,35 @@ describe('a URL that names no store is refused before anything is opened', () =>
     )
     expect(isStoreDown(error)).toBe(true)
     expect(String(error)).not.toContain('topsecret')
+  })
+})
+
+describe('an error tells whether the store is down', () => {
+  const withCode = (code: string): Error => Object.assign(new Error('text'), { code })
+  test.each([
+    [withCode('ECONNREFUSED'), true],
+    [withCode('57P01'), true],
+    [withCode('57P03'), true],
+    [withCode('53300'), true],
+    [withCode('08006'), true],
+    [withCode('25006'), true],
+    [new Error('Connection terminated unexpectedly'), true],
+    [new Error('timeout exceeded when trying to connect'), true],
+    [new SqliteThreadEnded('ended'), true],
+    [new SqliteError('database is locked', 261), true],
+    [new SqliteError('disk is full', 13), true],
+    [new SqliteError('UNIQUE constraint failed', 2067), false],
+    [withCode('23505'), false],
+    [withCode('57014'), false],
+    [withCode('42P01'), false],
+    [new TypeError('x is not a function'), false],
+    ['text', false],
+    [undefined, false],
+  ])('%s %#', (error, down) => {
+    expect(isStoreDown(error)).toBe(down)
+    expect(storeRefusal(error)?.status === 503).toBe(
+      down || (error instanceof Error && 'code' in error && error.code === '57014'),
+    )
   })
 })
 
@@ -164,7 +194,7 @@ describe.each(dialects)('on %s', (dialect) => {
   })
 
   test('a query that takes too long is refused with 503, and the next one is answered', async () => {
-    const database = await stores.open(dialect, { readTimeout: 300, readers: 1 })
+    const database = await stores.open(dialect, { readTimeout: 500, readers: 1 })
     onTestFinished(() => database.close())
     const long =
       dialect === 'postgres'
@@ -241,6 +271,34 @@ describe('SQLite', () => {
     }
     await using database = await openDatabase(url)
     expect(await countEntries(database.read)).toBe(5)
+  })
+
+  test('a file that is no store is an error, and stays as it is', async () => {
+    const file = join(await folder(), 'notes.txt')
+    const text = 'no database '.repeat(1000)
+    await writeFile(file, text)
+    await expect(openDatabase(`sqlite:${file}`)).rejects.toThrow('file is not a database')
+    expect(await readFile(file, 'utf8')).toBe(text)
+    await expect(openDatabase(`sqlite:${await folder()}`)).rejects.toThrow('unable to open database file')
+  })
+
+  test('closing leaves one file', async () => {
+    const made = await folder()
+    const database = await openDatabase(`sqlite:${made}/logs.db`)
+    await probe(database)
+    await database.close()
+    expect(await readdir(made)).toEqual(['logs.db'])
+  })
+
+  test('a transaction that breaks in its middle leaves nothing', async () => {
+    await using database = await stores.open('sqlite')
+    await database.insertMany(database.write, entries(1))
+    const failing = database.write.transaction().execute(async (trx) => {
+      await database.insertMany(trx, entries(1, 1))
+      await trx.executeQuery(CompiledQuery.raw('select ?', [() => undefined]))
+    })
+    await expect(failing).rejects.toThrow(/could not be cloned/)
+    expect(await countEntries(database.write)).toBe(1)
   })
 
   test('an error in SQL is an error of that query alone', async () => {

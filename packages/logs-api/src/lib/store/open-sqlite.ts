@@ -28,7 +28,9 @@ export async function openSqlite(file: string, { readers, readTimeout }: SqliteO
   let closing: Promise<void> | undefined
 
   async function end(): Promise<void> {
-    await Promise.allSettled([read.destroy(), write.destroy()])
+    // The last one to go tidies up, which readers cannot.
+    await Promise.allSettled([read.destroy()])
+    await Promise.allSettled([write.destroy()])
     if (folder !== undefined) await rm(folder, { recursive: true, force: true })
   }
 

@@ -10,7 +10,7 @@ import {
 } from 'kysely'
 import { Refusal } from '../http/refusal.ts'
 import type { SqliteResult, SqliteValue } from './sqlite-server.ts'
-import { SqliteThread } from './sqlite-thread.ts'
+import { SqliteError, type SqliteQuery, SqliteThread } from './sqlite-thread.ts'
 
 export interface SqliteThreads {
   readonly file: string
@@ -102,7 +102,12 @@ class ThreadsDriver implements Driver {
   }
 
   async rollbackTransaction(connection: DatabaseConnection): Promise<void> {
-    await connection.executeQuery(CompiledQuery.raw('rollback'))
+    try {
+      await connection.executeQuery(CompiledQuery.raw('rollback'))
+    } catch (error) {
+      // After some failures, such as a full disk, SQLite has done it by itself. The failure itself is told, not this.
+      if (!(error instanceof SqliteError && error.message.includes('no transaction is active'))) throw error
+    }
   }
 
   async releaseConnection(connection: DatabaseConnection): Promise<void> {
@@ -130,11 +135,12 @@ class ThreadConnection implements DatabaseConnection {
   }
 
   async executeQuery<Row>(query: CompiledQuery): Promise<QueryResult<Row>> {
-    const [first] = query.parameters
+    const { sql, parameters } = query
+    const [first] = parameters
     const { columns, rows, changes } = await this.#inTime(
       first instanceof ManyRows
-        ? this.#thread.send({ sql: query.sql, rows: first.rows })
-        : this.#thread.send({ sql: query.sql, values: query.parameters as readonly SqliteValue[] }),
+        ? { sql, rows: first.rows }
+        : { sql, values: parameters as readonly SqliteValue[] },
     )
     return {
       numAffectedRows: BigInt(changes),
@@ -159,15 +165,17 @@ class ThreadConnection implements DatabaseConnection {
     await this.#thread.close()
   }
 
-  async #inTime(answer: Promise<SqliteResult>): Promise<SqliteResult> {
-    const { timeout } = this.#settings
-    if (timeout === undefined) return answer
+  async #inTime(query: SqliteQuery): Promise<SqliteResult> {
     const thread = this.#thread
+    const { timeout } = this.#settings
+    if (timeout === undefined) return thread.send(query)
+    // To start a thread takes its time too, which is not the query's.
+    await thread.ready
     const timer = setTimeout(() => {
       thread.kill(tooSlow('The query took too long. Ask for a shorter time, a dataset or fewer words.'))
     }, timeout)
     try {
-      return await answer
+      return await thread.send(query)
     } finally {
       clearTimeout(timer)
     }

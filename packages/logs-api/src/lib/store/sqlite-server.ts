@@ -36,7 +36,7 @@ interface Prepared {
   readonly columns: readonly string[]
 }
 
-/** Answers requests for one connection, in their order. */
+/** Answers requests for one connection, in their order. The answer 0, without a request, tells that it is open. */
 export function serve(port: MessagePort, settings: SqliteSettings): void {
   const database = new DatabaseSync(settings.file, { readOnly: settings.readOnly, timeout: 10_000 })
   if (!settings.readOnly) {
@@ -114,6 +114,7 @@ export function serve(port: MessagePort, settings: SqliteSettings): void {
     }
   }
 
+  port.postMessage({ id: 0, columns: [], rows: [], changes: 0 } satisfies SqliteAnswer)
   port.on('message', (request: SqliteRequest) => {
     port.postMessage(answer(request))
     if ('close' in request) port.close()

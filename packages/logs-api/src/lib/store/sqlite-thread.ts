@@ -20,6 +20,8 @@ export class SqliteThreadEnded extends Error {
 }
 
 type Without<Type, Key extends string> = Type extends unknown ? Omit<Type, Key> : never
+/** A request, but for its number. */
+export type SqliteQuery = Without<SqliteRequest, 'id'>
 
 interface Waiting {
   resolve(result: SqliteResult): void
@@ -30,6 +32,8 @@ interface Waiting {
 export class SqliteThread {
   readonly #worker: Worker
   readonly #waiting = new Map<number, Waiting>()
+  /** When it is open, or never will be. */
+  readonly ready: Promise<void>
   readonly ended: Promise<void>
   #lastId = 0
   #failure: Error | undefined
@@ -45,6 +49,9 @@ export class SqliteThread {
     })
     this.#worker.on('message', (answer: SqliteAnswer) => this.#take(answer))
     this.#worker.on('error', (error) => this.#fail(error))
+    this.ready = new Promise((resolve) =>
+      this.#waiting.set(0, { resolve: () => resolve(), reject: () => resolve() }),
+    )
     this.ended = new Promise((resolve) => {
       this.#worker.on('exit', () => {
         this.#fail(new SqliteThreadEnded('The thread of the SQLite connection ended.'))
@@ -58,7 +65,7 @@ export class SqliteThread {
     return this.#failure
   }
 
-  async send(request: Without<SqliteRequest, 'id'>): Promise<SqliteResult> {
+  async send(request: SqliteQuery): Promise<SqliteResult> {
     if (this.#failure !== undefined) throw this.#failure
     const id = ++this.#lastId
     const result = Promise.withResolvers<SqliteResult>()
@@ -79,9 +86,10 @@ export class SqliteThread {
     void this.#worker.terminate()
   }
 
-  /** Lets it finish what it was told to do. */
+  /** Lets it finish what it was told to do. For one that was killed it does not wait. */
   async close(): Promise<void> {
-    if (this.#failure === undefined) await this.send({ close: true })
+    if (this.#failure !== undefined) return
+    await this.send({ close: true })
     await this.ended
   }
 
