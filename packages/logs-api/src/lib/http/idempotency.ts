@@ -99,9 +99,8 @@ export function addIdempotency(app: FastifyInstance, keys: IdempotencyKeys, log:
     keyed.claim = undefined
     const body = bytes(payload)
     try {
-      // Of a request that broke off, the next may hold more. An unread rest of the body cannot be compared.
-      const whole = bodyHash !== undefined && !request.raw.aborted
-      if (reply.statusCode >= 500 || body === undefined || !whole) await keys.release(claim)
+      // Without a hash the body was not read to its end, and what comes next cannot be compared with it.
+      if (reply.statusCode >= 500 || body === undefined || bodyHash === undefined) await keys.release(claim)
       else await keys.complete(claim, bodyHash, { status: reply.statusCode, headers: kept(reply), body })
     } catch (error) {
       // The work is done. Should the request come again, it finds what is stored under the same ids.

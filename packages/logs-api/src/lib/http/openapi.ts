@@ -1,5 +1,5 @@
 import swagger from '@fastify/swagger'
-import type { FastifyInstance } from 'fastify'
+import type { FastifyInstance, FastifySchema } from 'fastify'
 import { jsonSchemaTransform, type ZodTypeProvider } from 'fastify-type-provider-zod'
 import { z } from 'zod'
 import { type Group, routeAccess } from './access.ts'
@@ -47,7 +47,9 @@ export async function addOpenApi(app: FastifyInstance): Promise<void> {
       },
     },
     transform: (document) => {
-      const { route, schema } = document
+      const { route } = document
+      // Not there for routes that have none, whatever its type says.
+      const schema = document.schema as FastifySchema | undefined
       const access = routeAccess[`${String(route.method)} ${route.url}`]
       if (access === undefined) return jsonSchemaTransform(document)
       const { type, schema: shape } = errors[access.group]
@@ -57,7 +59,7 @@ export async function addOpenApi(app: FastifyInstance): Promise<void> {
           ...schema,
           security: access.roles === 'open' ? [] : [{ bearer: [] }, { authToken: [] }],
           response: {
-            ...(schema.response as object | undefined),
+            ...(schema?.response as object | undefined),
             default: { description: 'An error', content: { [type]: { schema: shape } } },
           },
         },
