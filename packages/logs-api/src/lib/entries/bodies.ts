@@ -153,6 +153,8 @@ export class Bodies {
       table: 'bodies',
       columns: ['bucket', 'log_id', 'path', 'state', 'changed', 'retry_at'],
       rows: bodies.map(({ bucket, log_id, path }) => [bucket, log_id, path, 'deleting', now, now + patience]),
+      // One that is `pending` still, of a request that came twice: as good, only later.
+      ignoreKnown: true,
     })
   }
 

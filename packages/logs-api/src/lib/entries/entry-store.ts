@@ -2,6 +2,7 @@ import { sql } from 'kysely'
 import type { Registry } from 'prom-client'
 import type { ServiceLog } from '../http/context.ts'
 import type { BodyOptions } from '../http/options.ts'
+import { Refusal } from '../http/refusal.ts'
 import type { Database } from '../store/database.ts'
 import { nowMicroseconds } from '../time.ts'
 import { Bodies, type Body, mostRequests } from './bodies.ts'
@@ -37,6 +38,9 @@ export class EntryStore implements Entries {
   readonly #queries: EntryQueries
   readonly #bodies: Bodies
   readonly #writer: EntryWriter
+  /** What waits for its objects. */
+  readonly #writing = new Set<Promise<void>>()
+  #closed = false
 
   constructor({ database, bodies, metrics, log }: EntryStoreOptions) {
     this.#database = database
@@ -55,11 +59,16 @@ export class EntryStore implements Entries {
   }
 
   async addAll(entries: readonly NewEntry[]): Promise<string[]> {
+    if (this.#closed) throw new Refusal(503, 'The service is stopping; try again later')
     const rows = entries.map((entry) => this.#rowOf(entry))
     const ids = rows.map((row) => row.log_id)
     const long = rows.filter((row) => row.body !== null)
     if (long.length === 0) await this.#writer.write(rows)
-    else await this.#writeLong(rows, long)
+    else {
+      const writing = this.#writeLong(rows, long)
+      this.#writing.add(writing)
+      await writing.finally(() => this.#writing.delete(writing))
+    }
     return ids
   }
 
@@ -214,8 +223,10 @@ export class EntryStore implements Entries {
   }
 
   /** Takes no more entries, and writes those that it took. The store stays open. */
-  close(): Promise<void> {
-    return this.#writer.close()
+  async close(): Promise<void> {
+    this.#closed = true
+    await Promise.allSettled(this.#writing)
+    await this.#writer.settled()
   }
 
   async *#entriesOf(rows: readonly EntryRowInPage[], data: boolean): AsyncGenerator<Entry, void> {

@@ -1,7 +1,9 @@
 import { startPostgres } from '@hcp/postgres'
+import type { Transaction } from 'kysely'
 import { afterAll, describe, expect, test, vi } from 'vitest'
 import type { Database } from '../store/database.ts'
 import { openDatabase } from '../store/open-database.ts'
+import type { Tables } from '../store/schema.ts'
 import { dialects, Stores } from '../store/stores.testing.ts'
 import { entry, entryStore, texts } from './entry-store.testing.ts'
 
@@ -91,6 +93,30 @@ describe.each(dialects)('the writer on %s', (dialect) => {
     await entries.add(entry({ data: 'after' }))
     expect(await texts(entries.read({}, asc))).toEqual(['after'])
   })
+
+  test.each([1, 30])(
+    'what was committed when the connection broke is not stored twice: %i together',
+    async (count) => {
+      await using database = await stores.open(dialect)
+      let broken = false
+      const transaction = () => ({
+        execute: async <Result>(work: (trx: Transaction<Tables>) => Promise<Result>): Promise<Result> => {
+          const result = await database.write.transaction().execute(work)
+          if (broken) return result
+          broken = true
+          throw Object.assign(new Error('connection lost'), { code: 'ECONNRESET' })
+        },
+      })
+      const write = new Proxy(database.write, {
+        get: (kysely, key) =>
+          key === 'transaction' ? transaction : (Reflect.get(kysely, key, kysely) as unknown),
+      })
+      const { entries } = entryStore({ ...database, write })
+      const ids = await Promise.all(Array.from({ length: count }, () => entries.add(entry())))
+      const found = await Array.fromAsync(entries.read({}, asc))
+      expect(found.map(({ log_id }) => log_id)).toEqual(ids)
+    },
+  )
 
   test('a store that is closed refuses', async () => {
     const database = await stores.open(dialect)

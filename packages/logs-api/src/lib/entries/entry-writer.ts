@@ -1,6 +1,5 @@
 import { type Kysely, sql } from 'kysely'
 import { Counter, type Registry } from 'prom-client'
-import { Refusal } from '../http/refusal.ts'
 import type { Database } from '../store/database.ts'
 import type { Tables } from '../store/schema.ts'
 import { isStoreDown, storeRefusal } from '../store/store-error.ts'
@@ -50,7 +49,6 @@ export class EntryWriter {
   readonly #batches: Counter
   readonly #queue: Job[] = []
   #running: Promise<void> | undefined
-  #closed = false
   /** Called after each commit. */
   onWritten: () => void = () => {}
 
@@ -72,7 +70,6 @@ export class EntryWriter {
 
   /** All of them or none; committed when it resolves. */
   async write(rows: readonly EntryRow[]): Promise<void> {
-    if (this.#closed) throw new Refusal(503, 'The service is stopping; try again later')
     if (rows.length === 0) return
     await new Promise<void>((resolve, reject) => {
       this.#queue.push({ rows, size: sizeOf(rows), resolve, reject })
@@ -80,9 +77,8 @@ export class EntryWriter {
     })
   }
 
-  /** Takes no more; resolves when all that was taken is written. */
-  async close(): Promise<void> {
-    this.#closed = true
+  /** Resolves when all that was given is written or refused. */
+  async settled(): Promise<void> {
     await this.#running
   }
 
@@ -97,10 +93,12 @@ export class EntryWriter {
         })
         this.#done(jobs)
       } catch (error) {
-        if (jobs.length > 1) await this.#writeSingly(jobs)
-        else
-          for (const job of jobs.length === 0 ? this.#queue.splice(0) : jobs)
-            job.reject(storeRefusal(error) ?? error)
+        if (jobs.length > 1 || (jobs.length === 1 && isStoreDown(error))) await this.#writeSingly(jobs)
+        // A transaction that did not even begin would not for those either that came after.
+        else {
+          const refused = jobs.length === 0 ? this.#queue.splice(0) : jobs
+          for (const job of refused) job.reject(storeRefusal(error) ?? error)
+        }
       }
     }
     this.#running = undefined
@@ -119,7 +117,10 @@ export class EntryWriter {
     return this.#queue.splice(0, count)
   }
 
-  /** After a failure that one of them may have caused. A store that fails altogether is not asked for each of them. */
+  /**
+   * After a failure, which one of them may have caused, or a connection that broke: then all may be stored already. A store that fails
+   * altogether is not asked for each of them.
+   */
   async #writeSingly(jobs: readonly Job[]): Promise<void> {
     let down: unknown
     for (const job of jobs) {
@@ -128,7 +129,7 @@ export class EntryWriter {
         continue
       }
       try {
-        await this.#database.write.transaction().execute((trx) => this.#insert(trx, [job]))
+        await this.#database.write.transaction().execute((trx) => this.#insert(trx, [job], true))
         this.#done([job])
       } catch (error) {
         const reason = storeRefusal(error) ?? error
@@ -147,14 +148,15 @@ export class EntryWriter {
     }
   }
 
-  async #insert(trx: Kysely<Tables>, jobs: readonly Job[]): Promise<void> {
+  /** @param again They may be stored already. */
+  async #insert(trx: Kysely<Tables>, jobs: readonly Job[], again = false): Promise<void> {
     let rows: readonly EntryRow[] =
       jobs.length === 1 ? (jobs[0] as Job).rows : jobs.flatMap((job) => job.rows)
+    if (again || rows.some((row) => row.repeatable)) rows = await withoutKnown(trx, rows, again)
     const objects: Body[] = []
     for (const { bucket, log_id, body } of rows)
       if (body !== null) objects.push({ bucket, log_id, path: body })
     if (objects.length > 0) await this.#bodies.claim(trx, objects)
-    if (rows.some((row) => row.repeatable)) rows = await withoutKnown(trx, rows)
     for (const part of parts(rows)) {
       if (this.#database.dialect === 'sqlite') await this.#insertOnSqlite(trx, part)
       else await this.#insertOnPostgres(trx, part)
@@ -224,16 +226,17 @@ function valuesOf(row: EntryRow): (string | number | null)[] {
   ]
 }
 
-/** Of rows that may be known those that are not, each once. */
-async function withoutKnown(trx: Kysely<Tables>, rows: readonly EntryRow[]): Promise<EntryRow[]> {
+/** Those that are not stored yet, each once. @param every Any of them may be, not the repeatable ones alone. */
+async function withoutKnown(
+  trx: Kysely<Tables>,
+  rows: readonly EntryRow[],
+  every: boolean,
+): Promise<EntryRow[]> {
   const known = new Set<string>()
-  const byBucket = Map.groupBy(
-    rows.filter((row) => row.repeatable),
-    (row) => row.bucket,
-  )
-  for (const [bucket, repeatable] of byBucket) {
-    for (let from = 0; from < repeatable.length; from += 500) {
-      const ids = repeatable.slice(from, from + 500).map((row) => row.log_id)
+  const doubtful = every ? rows : rows.filter((row) => row.repeatable)
+  for (const [bucket, own] of Map.groupBy(doubtful, (row) => row.bucket)) {
+    for (let from = 0; from < own.length; from += 500) {
+      const ids = own.slice(from, from + 500).map((row) => row.log_id)
       const found = await trx
         .selectFrom('entries')
         .select('log_id')
@@ -243,13 +246,11 @@ async function withoutKnown(trx: Kysely<Tables>, rows: readonly EntryRow[]): Pro
       for (const { log_id } of found) known.add(log_id)
     }
   }
-  const left: EntryRow[] = []
-  for (const row of rows) {
-    if (row.repeatable && known.has(row.log_id)) continue
-    if (row.repeatable) known.add(row.log_id)
-    left.push(row)
-  }
-  return left
+  return rows.filter(({ log_id, repeatable }) => {
+    if (known.has(log_id)) return false
+    if (repeatable) known.add(log_id)
+    return true
+  })
 }
 
 /** Parts that fit into a message. */
