@@ -83,8 +83,12 @@ async function install(env) {
   writeFileSync(stamp, lockfile)
 }
 
-const [command, ...args] = process.argv.slice(2)
-const program = { start: 'apps/demo/src/main.ts', test: 'tooling/check/src/main.ts' }[command]
+const [command, ...given] = process.argv.slice(2)
+// `npm start -- logs` is the demonstration of the logs service; a folder of that name is `./logs`.
+const ofLogs = command === 'start' && given[0] === 'logs'
+const args = ofLogs ? given.slice(1) : given
+const demo = ofLogs ? 'apps/logs-server/src/demo.ts' : 'apps/demo/src/main.ts'
+const program = { start: demo, test: 'tooling/check/src/main.ts' }[command]
 if (program === undefined) {
   console.error('usage: node tooling/bootstrap.mjs start|test [arguments]')
   process.exit(2)

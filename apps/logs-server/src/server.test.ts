@@ -5,8 +5,11 @@ import { startEmulator } from '@hcp/emulator'
 import { LogsClient } from '@hcp/logs-api/client'
 import { startPostgres } from '@hcp/postgres'
 import { SignJWT } from 'jose'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { startServer } from './server.testing.ts'
+
+// Each test starts processes; a busy machine takes its time.
+vi.setConfig({ testTimeout: 60_000 })
 
 const issuer = 'https://id.test'
 const secret = 'a secret that has thirty-two bytes'

@@ -22,8 +22,13 @@ export interface Server extends AsyncDisposable {
   says(text: string): Promise<void>
 }
 
-export function startServer(args: readonly string[], program: string = main): Server {
-  const child = spawn(process.execPath, [program, ...args], { stdio: ['ignore', 'pipe', 'pipe'] })
+export function startServer(
+  args: readonly string[],
+  program: string = main,
+  environment: Readonly<Record<string, string>> = {},
+): Server {
+  const env = { ...process.env, ...environment }
+  const child = spawn(process.execPath, [program, ...args], { env, stdio: ['ignore', 'pipe', 'pipe'] })
   const output = { stdout: '', stderr: '' }
   child.stdout.on('data', (chunk: Buffer) => (output.stdout += String(chunk)))
   child.stderr.on('data', (chunk: Buffer) => (output.stderr += String(chunk)))
