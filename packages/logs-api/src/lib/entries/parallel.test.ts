@@ -13,7 +13,7 @@ class Work {
     this.running += 1
     this.most = Math.max(this.most, this.running)
     // Later ones are often done sooner.
-    for (let turn = 0; turn < (item * 7) % 5; turn++) await Promise.resolve()
+    for (let turn = 0; turn <= (item * 7) % 5; turn++) await Promise.resolve()
     this.running -= 1
     this.done.push(item)
     return item
