@@ -48,7 +48,15 @@ export class Archives {
     return join(this.#directory, 'packages', system, `${id}.zip`)
   }
 
-  /** Makes the folders for a system, and removes what a process that has ended left half done. @param active Exports that go on. */
+  /** Removes a package, and what was made of it here. */
+  async removePackage(system: string, id: string): Promise<void> {
+    const folder = join(this.#directory, 'packages', system)
+    for (const name of await readdir(folder)) {
+      if (name.startsWith(id)) await rm(join(folder, name), { force: true })
+    }
+  }
+
+  /** Makes the folders for a system, and removes what exports left that are at their end, or a process that is. @param active Exports that go on. */
   async prepare(system: string, active: ReadonlySet<string>): Promise<void> {
     const packages = join(this.#directory, 'packages', system)
     const archives = join(this.#directory, 'archives', system)
@@ -63,16 +71,14 @@ export class Archives {
   }
 
   /** Packs the other form, and says where both will be. Nothing is there yet: `keep` brings it there. */
-  async make(
-    system: string,
-    id: string,
-    serial: string,
-    signal: AbortSignal,
-    onBytes: (bytes: number) => void,
-  ): Promise<Made> {
+  async make(system: string, id: string, serial: string, signal: AbortSignal): Promise<Made> {
     const zip = this.packageFile(system, id)
     const tar = join(this.#directory, 'packages', system, `${id}-${randomUUID()}.tar.gz`)
-    const repacked = await repack(zip, tar, signal, onBytes)
+    const repacked = await repack(zip, tar, signal).catch(async (error: unknown) => {
+      // A full disk is not to stay full of what is of no use.
+      await rm(tar, { force: true })
+      throw error
+    })
     const original = await digest(zip, signal)
     const [zipPath, tarPath] = this.#pathsOf(system, id, serial)
     return {
@@ -201,15 +207,6 @@ export class Archives {
       }
     }
     return all
-  }
-
-  /** Removes what was made of a package on disk. */
-  async discard(system: string, id: string): Promise<void> {
-    const folder = join(this.#directory, 'packages', system)
-    const names = await readdir(folder).catch(() => [])
-    for (const name of names) {
-      if (name.startsWith(id)) await rm(join(folder, name), { force: true })
-    }
   }
 }
 

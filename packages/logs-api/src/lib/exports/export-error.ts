@@ -21,14 +21,14 @@ export function exportError(error: unknown, doing: 'prepare' | 'fetch' | 'store'
       'The service cannot write the package to its disk. Check its folder for exports, then export again.',
     )
   if (error instanceof LogPackageError || error instanceof LogsDamagedError)
-    return failure('0502', `The package that HCP sent cannot be used: ${error.message}`)
+    return failure('0502', `The package that HCP sent cannot be used: ${sentence(error.message)}`)
   if (error instanceof LogsFailedError || error instanceof LogsLostError)
     return failure('0502', `${error.message} It was tried twice. Export again later.`)
   if (error instanceof LogsError) return failure('0502', error.message)
   const { status, reason, code } = error as { status?: unknown; reason?: unknown; code?: unknown }
   const whom = doing === 'store' ? 'The namespace for archives' : "HCP's management API"
   if (typeof status === 'number') {
-    const said = typeof reason === 'string' ? ` It says: ${reason}` : ''
+    const said = typeof reason === 'string' ? ` It says: ${sentence(reason)}` : ''
     return failure(doing === 'store' ? '0509' : '0502', `${whom} answered with status ${status}.${said}`)
   }
   if (typeof code === 'string' && code.startsWith('HCP_'))
@@ -48,6 +48,8 @@ export function busyError(milliseconds: number): ExportError {
     `HCP makes one package of logs at a time, and was busy with somebody else's for ${time}. Have that one cancelled or wait for its end, then export again.`,
   )
 }
+
+const sentence = (text: string): string => (/[.!?]$/.test(text) ? text : `${text}.`)
 
 function failure(code: string, error_msg: string): ExportError {
   return { error_code: `HcpLogs.${code}`, error_msg }

@@ -39,7 +39,6 @@ export class ExportRecords {
   /** Closes the operation log of an export that is at its end. @param reason Of an end without an error of its own. */
   async close(row: ExportRow, reason = 'cancelled'): Promise<void> {
     const { operation_id, project_id, state } = row
-    this.#finished.inc({ outcome: state })
     await this.#attempt('close the operation log of an export', async () => {
       const good = state === 'completed' || state === 'expired'
       const error = errorOf(row)
@@ -49,6 +48,11 @@ export class ExportRecords {
         error_info: good ? null : (error?.error_msg ?? reason),
       })
     })
+  }
+
+  /** Counts an export that is at its end. */
+  count({ state }: ExportRow): void {
+    this.#finished.inc({ outcome: state })
   }
 
   /** Writes an entry about an export. */

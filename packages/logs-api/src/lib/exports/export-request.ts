@@ -8,6 +8,8 @@ const day = 86_400_000_000
 const defaultDays = 7
 const mostNodes = 1_000
 
+const nodesError = 'nodes must be a list of whole numbers, such as [101, 102]'
+const snodesError = 'snodes must be a list of numbers or names of S Series nodes'
 const kinds = logTypes.L_ALL.join(', ')
 // oxlint-disable-next-line no-control-regex -- those are what is refused
 const unusable = /[\u0000-\u001F\u007F,]/
@@ -43,15 +45,7 @@ export const exportBodySchema: z.ZodType<ExportBody | null | undefined, ExportBo
         .optional()
         .describe('Kinds of logs. Default: all'),
       nodes: z
-        .array(
-          z
-            .int({ error: nodesError('nodes') })
-            .min(1, nodesError('nodes'))
-            .max(99_999, nodesError('nodes')),
-          {
-            error: nodesError('nodes'),
-          },
-        )
+        .array(z.int(nodesError).min(1, nodesError).max(99_999, nodesError), nodesError)
         .max(mostNodes, { error: `nodes can name ${mostNodes} nodes at most` })
         .optional()
         .describe('General nodes by their numbers. Default: all; an empty list: none'),
@@ -59,17 +53,17 @@ export const exportBodySchema: z.ZodType<ExportBody | null | undefined, ExportBo
         .array(
           z.union(
             [
-              z.int().min(0),
+              z.int().min(0, snodesError),
               z
                 .string()
                 .trim()
-                .min(1)
-                .max(255)
-                .refine((name) => !unusable.test(name)),
+                .min(1, snodesError)
+                .max(255, snodesError)
+                .refine((name) => !unusable.test(name), snodesError),
             ],
-            { error: 'snodes must be a list of numbers or names of S Series nodes' },
+            snodesError,
           ),
-          { error: 'snodes must be a list of numbers or names of S Series nodes' },
+          snodesError,
         )
         .max(mostNodes, { error: `snodes can name ${mostNodes} nodes at most` })
         .optional()
@@ -83,10 +77,6 @@ export const exportBodySchema: z.ZodType<ExportBody | null | undefined, ExportBo
     },
   )
   .nullish()
-
-function nodesError(name: string): string {
-  return `${name} must be a list of whole numbers, such as [101, 102]`
-}
 
 /**
  * Fills in the defaults.

@@ -9,8 +9,8 @@ import {
 } from '@hcp/mapi-logs'
 import type { ServiceContext } from '../http/context.ts'
 import type { SystemOptions } from '../http/options.ts'
-import { formatInstant, nowMicroseconds } from '../time.ts'
-import type { Archives } from './archives.ts'
+import { nowMicroseconds } from '../time.ts'
+import type { Archives, Made } from './archives.ts'
 import { busyError, exportError, isRetryable, mayHaveBeenDone } from './export-error.ts'
 import { preparationPercentage, storagePercentage, transferPercentage } from './export-progress.ts'
 import { dayOf } from './export-request.ts'
@@ -97,12 +97,15 @@ export class ExportWorker {
     this.#waitingSince = undefined
     this.#shown.clear()
     let clean = false
+    let tidy = true
     while (!signal.aborted) {
       let outcome: Outcome = 'waiting'
       try {
         if (!clean) await this.#cleanUp()
         clean = true
         outcome = await this.#step(signal)
+        if (outcome === 'idle' && !tidy) await this.#tidy()
+        tidy = outcome === 'idle'
       } catch (error) {
         if (signal.aborted) return
         if (error instanceof UnwantedError) outcome = 'worked'
@@ -121,12 +124,18 @@ export class ExportWorker {
     return Math.min(pause, Math.max(10, patience / 4))
   }
 
+  /** Removes files of exports that are at their end. */
+  async #tidy(): Promise<ExportRow[]> {
+    const { archives, store, system } = this.#parts
+    const rows = (await store.open(system.id)).filter(isActive)
+    await archives.prepare(system.id, new Set(rows.map(({ id }) => id)))
+    return rows
+  }
+
   /** After the end of another process. */
   async #cleanUp(): Promise<void> {
     const { archives, records, store, system } = this.#parts
-    const rows = (await store.open(system.id)).filter(isActive)
-    await archives.prepare(system.id, new Set(rows.map(({ id }) => id)))
-    for (const row of rows) {
+    for (const row of await this.#tidy()) {
       const half = archiveOf(row)
       if (half === undefined) continue
       await archives.remove(half)
@@ -481,66 +490,80 @@ export class ExportWorker {
 
   /** Packs the other form and brings both to where archives are kept. */
   async #storeAway(row: ExportRow, signal: AbortSignal): Promise<void> {
-    const { archives, expiryDays, pollInterval, records, system } = this.#parts
+    const { archives, expiryDays, system } = this.#parts
     const [current] = await this.#change([row], { state: 'storing', percentage: 96 })
     if (current === undefined) return
-    let archive: ReturnType<typeof archiveOf>
+    const half = archiveOf(current)
+    if (half !== undefined) await archives.remove(half)
+    let made: Made
     try {
-      const made = await archives.make(system.id, row.id, system.serial, signal, () => {})
-      archive = made.archive
-      this.#show([row], 97)
-      const noted = await this.#change([row], { archive: JSON.stringify(archive) })
-      if (noted.length === 0) return
-      const total = archive.zip.size + archive.tar.size
-      for (let tries = 1; ; tries++) {
-        let bytes = 0
-        try {
-          await archives.keep(made, signal, (more) => {
-            bytes += more
-            this.#show([row], storagePercentage(bytes, total))
-          })
-          break
-        } catch (error) {
-          signal.throwIfAborted()
-          if (!isRetryable(error) || tries >= mostStores) throw error
-          await this.#wakeup.sleep(pollInterval * 2 ** Math.min(tries, 4), signal)
-        }
-      }
-      const [done] = await this.#change([row], {
-        state: 'completed',
-        percentage: 100,
-        expires_at: nowMicroseconds() + Math.round(expiryDays * 86_400_000_000),
-      })
-      if (done !== undefined) {
-        await records.close(done)
-        const { zip, tar } = archive
-        await this.#say(
-          done,
-          `The archive is stored until ${formatInstant(done.expires_at ?? 0)}: tar.gz of ${tar.size} bytes (SHA-256 ${tar.sha256}), ZIP of ${zip.size} bytes (SHA-256 ${zip.sha256}).`,
-        )
-      }
-      await archives.discard(system.id, row.id)
+      made = await archives.make(system.id, row.id, system.serial, signal)
     } catch (error) {
       signal.throwIfAborted()
       await this.#failAll([row], exportError(error, 'store'), error)
-      await archives.discard(system.id, row.id)
-    } finally {
-      // Cancelled meanwhile. The lease is still ours, or the one who has it does this.
-      if (signal.reason instanceof UnwantedError) {
-        if (archive !== undefined && (await archives.remove(archive).catch(() => false)))
-          await this.#change([row], { archive: null }, 'any')
-        await archives.discard(system.id, row.id)
+      return
+    }
+    const { archive } = made
+    // Noted first, so that it is found and removed whatever happens.
+    const [noted] = await this.#change([row], { archive: JSON.stringify(archive), percentage: 97 })
+    if (noted === undefined) return
+    try {
+      await this.#keep(row, made, signal)
+    } catch (error) {
+      signal.throwIfAborted()
+      await this.#failAll([row], exportError(error, 'store'), error)
+      return
+    }
+    const { tar, zip } = archive
+    await this.#say(
+      row,
+      `The archive is stored: tar.gz of ${tar.size} bytes (SHA-256 ${tar.sha256}), ZIP of ${zip.size} bytes (SHA-256 ${zip.sha256}).`,
+    )
+    const expires_at = nowMicroseconds() + Math.round(expiryDays * 86_400_000_000)
+    await this.#finish(row, { state: 'completed', percentage: 100, expires_at })
+  }
+
+  /** Tries again where that may help. */
+  async #keep(row: ExportRow, made: Made, signal: AbortSignal): Promise<void> {
+    const { archives, pollInterval } = this.#parts
+    const total = made.archive.zip.size + made.archive.tar.size
+    for (let tries = 1; ; tries++) {
+      let bytes = 0
+      try {
+        return await archives.keep(made, signal, (more) => {
+          bytes += more
+          this.#show([row], storagePercentage(bytes, total))
+        })
+      } catch (error) {
+        signal.throwIfAborted()
+        if (!isRetryable(error) || tries >= mostStores) throw error
+        await this.#wakeup.sleep(pollInterval * 2 ** Math.min(tries, 4), signal)
       }
     }
   }
 
   async #failAll(rows: readonly ExportRow[], error: ExportError, cause: unknown): Promise<void> {
     if (cause !== undefined) this.#report(cause, 'An export of logs failed.')
-    const failed = await this.#change(rows, { state: 'failed', error: JSON.stringify(error) })
-    for (const row of failed) {
-      await this.#parts.records.close(row)
-      await this.#say(row, `The export failed: ${error.error_msg}`)
+    for (const row of rows) {
+      const failed = await this.#finish(row, { state: 'failed', error: JSON.stringify(error) })
+      if (failed) await this.#say(row, `The export failed: ${error.error_msg}`)
     }
+  }
+
+  /** Brings an export to its end. Whoever sees that sees the end of its operation log too. */
+  async #finish(row: ExportRow, values: Partial<ExportRow> & Pick<ExportRow, 'state'>): Promise<boolean> {
+    const { archives, records, store, system } = this.#parts
+    await records.close({ ...row, ...values })
+    const [done] = await this.#change([row], values)
+    this.#shown.delete(row.id)
+    if (done !== undefined) await archives.removePackage(system.id, row.id)
+    if (done !== undefined) records.count(done)
+    else {
+      // It came to another end meanwhile.
+      const now = await store.get(row.id)
+      if (now !== undefined && !isActive(now)) await records.close(now)
+    }
+    return done !== undefined
   }
 
   /** Does work until all of the exports are at their end; then its signal is aborted. */

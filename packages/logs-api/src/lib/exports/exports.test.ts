@@ -6,7 +6,17 @@ import { promisify } from 'node:util'
 import { LogPackage } from '@hcp/mapi-logs'
 import { afterAll, describe, expect, test } from 'vitest'
 import { dialects, Stores } from '../store/stores.testing.ts'
-import { base, type Bench, isOver, project, serial, server, startBench, user } from './exports.testing.ts'
+import {
+  base,
+  type Bench,
+  eventually,
+  isOver,
+  project,
+  serial,
+  server,
+  startBench,
+  user,
+} from './exports.testing.ts'
 
 const run = promisify(execFile)
 const stores = new Stores()
@@ -92,7 +102,7 @@ describe.each(places)('on $dialect, archives in a namespace: $bodies', ({ dialec
     for (const [name, bytes] of inZip) expect(inTar.get(name)?.equals(bytes), name).toBe(true)
 
     // Nothing else is left on the disk.
-    expect(await readdir(join(bench.folder, 'packages', server))).toEqual([])
+    await eventually(async () => (await readdir(join(bench.folder, 'packages', server))).length === 0)
     const kept = await readdir(join(bench.folder, 'archives', server))
     expect(kept.length).toBe(bodies ? 0 : 2)
 

@@ -7,7 +7,7 @@ import { Target } from '@hcp/connection'
 import { type Emulator, type EmulatorOptions, startEmulator } from '@hcp/emulator'
 import { Logs } from '@hcp/mapi-logs'
 import { ObjectClient } from '@hcp/objects'
-import type { LogsServiceOptions } from '../http/options.ts'
+import type { ExportOptions, LogsServiceOptions } from '../http/options.ts'
 import { type LogsService } from '../http/service.ts'
 import { startTestService } from '../http/service.testing.ts'
 import { bearer } from '../http/token.testing.ts'
@@ -17,7 +17,11 @@ export const project = 'p-one'
 export const server = 'srv-01'
 export const serial = '2102312QXA'
 export const base: string = `/v1/${project}/physicalservers/${server}/logs/exports`
-export const user: { readonly authorization: string } = bearer({ roles: ['user'], project_id: project, sub: 'olga' })
+export const user: { readonly authorization: string } = bearer({
+  roles: ['user'],
+  project_id: project,
+  sub: 'olga',
+})
 
 /** What tells a client of the emulator where it is. */
 export interface Where {
@@ -55,6 +59,9 @@ export function objectsOf(hcp: Where): ObjectClient {
   )
 }
 
+/** Milliseconds that a test waits for anything. */
+const longest = 25_000
+
 export interface Bench extends AsyncDisposable {
   readonly hcp: Emulator
   /** Somebody else at the same HCP. */
@@ -88,7 +95,11 @@ export interface BenchOptions {
   readonly database?: string
   readonly preparation?: number
   readonly bytes?: number
+  /** Archives go to a namespace. */
   readonly bodies?: boolean
+  /** Of what is stored there. */
+  readonly retention?: string
+  readonly exports?: ExportOptions
   readonly options?: Partial<LogsServiceOptions>
   readonly emulator?: EmulatorOptions
 }
@@ -99,6 +110,8 @@ export async function startBench({
   preparation = 30,
   bytes = 200_000,
   bodies = false,
+  retention,
+  exports = {},
   options = {},
   emulator = {},
 }: BenchOptions = {}): Promise<Bench> {
@@ -111,8 +124,10 @@ export async function startBench({
   const { service, url } = await startTestService({
     database,
     systems: [{ id: server, serial, project, logs }],
-    exports: { directory: folder, pollInterval: 20, patience: 20_000 },
-    ...(objects === undefined ? {} : { bodies: { objects } }),
+    exports: { directory: folder, pollInterval: 20, patience: 20_000, ...exports },
+    ...(objects === undefined
+      ? {}
+      : { bodies: { objects, ...(retention === undefined ? {} : { retention }) } }),
     ...options,
   })
   const bench: Bench = {
@@ -136,12 +151,13 @@ export async function startBench({
       if (status !== 202) throw new Error(`the export was refused: ${JSON.stringify(json)}`)
       return (json as ExportTask).export_id
     },
-    task: async (id) => (await bench.ask('GET', `${base}/${id}`)).json as ExportTask,
+    task: async (id) => (await bench.ask('GET', `${base}/${id}`)).json,
     until: async (id, what) => {
-      for (let tries = 0; ; tries++) {
+      const end = performance.now() + longest
+      for (;;) {
         const task = await bench.task(id)
         if (what(task)) return task
-        if (tries > 800) throw new Error(`the export never came so far: ${JSON.stringify(task)}`)
+        if (performance.now() > end) throw new Error(`the export never came so far: ${JSON.stringify(task)}`)
         await pause(10)
       }
     },
@@ -162,8 +178,8 @@ export const isOver = ({ status }: ExportTask): boolean => status !== 'processin
 
 /** Waits until something holds. */
 export async function eventually(what: () => Promise<boolean> | boolean): Promise<void> {
-  for (let tries = 0; !(await what()); tries++) {
-    if (tries > 800) throw new Error('it never came to that')
+  for (const end = performance.now() + longest; !(await what());) {
+    if (performance.now() > end) throw new Error('it never came to that')
     await pause(10)
   }
 }

@@ -14,7 +14,7 @@ import { archiveOf, type ExportRequest, type ExportRow } from './export-task.ts'
 import { ExportWorker } from './export-worker.ts'
 import { Wakeup } from './wakeup.ts'
 
-/** Milliseconds between looks for archives whose time is up. */
+/** Milliseconds between looks for archives whose time is up, at most. */
 const expiryInterval = 30_000
 /** Microseconds until the removal of an archive under retention is tried again. */
 const retentionPause = 3_600_000_000
@@ -161,6 +161,7 @@ export class Exports {
   async cancel(row: ExportRow, caller: Caller): Promise<void> {
     const [cancelled] = await this.store.change([row.id], { state: 'cancelled', cancel_asked: 1 })
     if (cancelled !== undefined) {
+      this.#records.count(cancelled)
       await this.#records.close(cancelled, `cancelled by ${caller.subject}`)
       await this.#records.say(cancelled, `The export was cancelled by ${caller.subject}.`)
       this.#workers.get(row.system_id)?.wake()
@@ -178,6 +179,8 @@ export class Exports {
 
   /** Resolves when the time for archives has come, and they are gone. */
   async #expire(lease: Lease, signal: AbortSignal): Promise<void> {
+    const { expiryDays = 7 } = this.#options
+    const pause = Math.min(expiryInterval, Math.max(500, expiryDays * 8_640_000))
     while (!signal.aborted) {
       try {
         for (const row of await this.store.due()) {
@@ -192,7 +195,7 @@ export class Exports {
       } catch (error) {
         this.#reportRemoval(error)
       }
-      await this.#expiry.sleep(expiryInterval, signal)
+      await this.#expiry.sleep(pause, signal)
     }
   }
 

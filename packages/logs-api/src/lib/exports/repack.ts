@@ -77,6 +77,8 @@ async function addAll(
     names.add(path)
     const time = modified !== undefined && modified.getTime() >= 0 ? modified : new Date(0)
     const file = archive.entry({ name: path, size, type: 'file', mode: 0o644, uid: 0, gid: 0, mtime: time })
+    // It ends with the archive, whose error counts.
+    file.on('error', () => {})
     for await (const chunk of entry) {
       onBytes(chunk.length)
       if (!file.write(chunk)) await once(file, 'drain', { signal })
