@@ -10,8 +10,10 @@ import { afterAll, describe, expect, test } from 'vitest'
 import { startTestService } from '../http/service.testing.ts'
 import { openDatabase } from '../store/open-database.ts'
 import { Stores } from '../store/stores.testing.ts'
+import { nowMicroseconds } from '../time.ts'
 import type { ServiceWork } from './exports-child.testing.ts'
-import type { ExportTask } from './export-task.ts'
+import { ExportStore } from './export-store.ts'
+import type { ExportTask, OwnJob } from './export-task.ts'
 import {
   base,
   eventually,
@@ -134,6 +136,58 @@ describe('a process that is killed', () => {
       await rm(folder, { recursive: true })
     },
   )
+
+  test.each([
+    { name: 'just now: it is ours', minutes: 0, ours: true },
+    { name: "long ago: it is somebody else's", minutes: 11, ours: false },
+  ])('after an order whose answer nobody heard, given $name', async ({ minutes, ours }) => {
+    const folder = await mkdtemp(join(tmpdir(), 'exports-'))
+    await using hcp = await startEmulator({ choices: { logPreparationMs: 200 } })
+    const where = { ports: hcp.ports, dns: hcp.dns, ca: hcp.ca }
+    await using logs = logsOf(where)
+    await logs.prepare({ startDate: '2026-11-20', endDate: '2026-11-21' })
+    const sent_at = nowMicroseconds() - minutes * 60_000_000
+    const own: OwnJob = {
+      id: 'job',
+      phase: 'intent',
+      start_date: '2026-11-20',
+      end_date: '2026-11-21',
+      snodes: [],
+      seen_free: sent_at - 10_000,
+      sent_at,
+    }
+    await using next = await startTestService({
+      database: 'sqlite::memory:',
+      systems: [{ id: server, serial, project, logs }],
+      exports: { directory: folder, pollInterval: 20 },
+    })
+    const id = '6fe944d2-6ca8-4e8f-ae89-4021778901a6'
+    await new ExportStore(next.service.context.database).add({
+      id,
+      project_id: project,
+      system_id: server,
+      state: 'queued',
+      percentage: 0,
+      created_at: sent_at,
+      updated_at: sent_at,
+      request: JSON.stringify({ ...own, content: ['ACCESS'] }),
+      caller: 'olga',
+      operation_id: '6fe944d2-6ca8-4e8f-ae89-4021778901a7',
+      job: JSON.stringify({ tries: 0, own }),
+    })
+    if (ours) {
+      await eventually(async () => isOver(await show(next.url, id)))
+      expect((await show(next.url, id)).status).toBe('completed')
+      await eventually(async () => (await logs.status()).state === 'idle')
+    } else {
+      const before = asked(hcp, '/mapi/logs')
+      await eventually(() => asked(hcp, '/mapi/logs') > before + 4)
+      expect(await show(next.url, id)).toMatchObject({ status: 'processing', percentage: '0%' })
+      expect(asked(hcp, '/mapi/logs?cancel')).toBe(0)
+    }
+    expect(asked(hcp, '/mapi/logs/prepare')).toBe(1)
+    await rm(folder, { recursive: true, force: true })
+  })
 
   test('while it waits for somebody else: the next one waits on, and cancels nothing', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'exports-'))
