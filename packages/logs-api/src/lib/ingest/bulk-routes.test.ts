@@ -2,11 +2,13 @@ import { once } from 'node:events'
 import { request as httpRequest } from 'node:http'
 import { gzipSync } from 'node:zlib'
 import { startPostgres, type Postgres } from '@hcp/postgres'
+import { Registry } from 'prom-client'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import type { Entries, Entry, NewEntry } from '../entries/entry.ts'
 import type { BulkResult } from './bulk.ts'
 import { startTestService, testApp, type TestService } from '../http/service.testing.ts'
 import { bearer } from '../http/token.testing.ts'
+import { IdempotencyKeys } from '../store/idempotency.ts'
 import { bulkRoutes } from './bulk-routes.ts'
 
 let postgres: Postgres
@@ -127,6 +129,33 @@ describe.each(['sqlite', 'postgres'] as const)('bulk on %s', (store) => {
     expect(await stored(started.service.context.entries)).toHaveLength(50)
     const other = await bulk(started.url, lines(51), headers)
     expect(other.status).toBe(422)
+  })
+
+  test('what a store that failed has stored already is not stored twice by the repetition', async () => {
+    const { context } = started.service
+    let batches = 0
+    const failing = new Proxy(context.entries, {
+      get: (entries, name) => {
+        if (name !== 'addAll') return Reflect.get(entries, name) as unknown
+        return async (batch: readonly NewEntry[]) => {
+          if (++batches === 2) throw new Error('connection lost')
+          return await entries.addAll(batch)
+        }
+      },
+    })
+    await using app = await testApp(
+      [bulkRoutes],
+      { ...context, entries: failing, metrics: new Registry() },
+      { idempotency: new IdempotencyKeys(context.database) },
+    )
+    const url = await app.app.listen({ port: 0 })
+    const headers = { ...ndjson, 'idempotency-key': 'k2' }
+    const first = await bulk(url, lines(12_000), headers)
+    expect(first.status).toBe(503)
+    expect(await stored(context.entries)).not.toHaveLength(0)
+    const second = await bulk(url, lines(12_000), headers)
+    expect(second).toMatchObject({ status: 200, answer: { accepted: 12_000, rejected: 0 } })
+    expect(await stored(context.entries)).toHaveLength(12_000)
   })
 
   test('a user writes to datasets that they may write to, and to no others', async () => {

@@ -29,7 +29,7 @@ export interface BulkOptions {
 
 const maxErrors = 1000
 /** Of a batch: one transaction. */
-const maxRows = 2000
+const maxRows = 5000
 /** Of a batch: characters of JSON. */
 const maxLength = 4 * 1024 * 1024
 

@@ -25,15 +25,15 @@ export async function readTail(url: string, headers: Record<string, string>, que
   const request = httpRequest(`${url}/v2/logs/tail${query}`, { headers, agent: false }).end()
   const [response] = (await once(request, 'response')) as [IncomingMessage]
   if (response.statusCode !== 200) throw new Error(`${response.statusCode} ${await text(response)}`)
-  const events: AsyncIterator<EventSourceMessage> = (Readable.toWeb(response) as ReadableStream<Uint8Array>)
+  const parsed = (Readable.toWeb(response) as ReadableStream<Uint8Array>)
     .pipeThrough(new TextDecoderStream())
     .pipeThrough(new EventSourceParserStream())
-    [Symbol.asyncIterator]()
+  const events: AsyncIterator<EventSourceMessage> = parsed[Symbol.asyncIterator]()
   return testTail(
     async () => {
       const { value, done } = await events.next()
       if (done === true) return undefined
-      const { event = '', id, data } = value as EventSourceMessage
+      const { event = '', id, data } = value
       return { type: event, id, data: JSON.parse(data) as Told['data'] }
     },
     async () => {
