@@ -99,9 +99,7 @@ const hcp = {
 const auth = strict({
   issuer: filled,
   audience: filled.optional(),
-  secret: text
-    .refine((secret) => Buffer.byteLength(secret) >= 32, { error: 'must have 32 bytes at least' })
-    .optional(),
+  secret: filled.optional(),
   jwksUrl: url(/^https?:$/, 'must be an http or https URL').optional(),
 }).refine(({ secret, jwksUrl }) => (secret === undefined) !== (jwksUrl === undefined), {
   error: 'must have either secret or jwksUrl',

@@ -209,7 +209,7 @@ describe('a token signed with a key of the identity provider', () => {
 })
 
 test.each([
-  ['a short secret', { issuer, secret: 'x'.repeat(31) }],
+  ['an empty secret', { issuer, secret: '' }],
   ['neither secret nor keys', { issuer }],
   ['both', { issuer, secret, jwksUrl: 'https://identity.example/keys' }],
   ['no issuer', { issuer: '', secret }],

@@ -16,7 +16,8 @@ import type { AuthOptions, LogsServiceOptions } from './options.ts'
 import { Refusal } from './refusal.ts'
 
 const leeway = 60
-const minSecret = 32
+/** Bytes. HS256 asks for as many (RFC 7518, 3.2); with fewer, who has a token can try them all out. */
+const goodSecret = 32
 const secretAlgorithms = ['HS256', 'HS512']
 // Never both kinds: a public key is no secret, and who takes it for one lets everybody sign.
 const keyAlgorithms = [
@@ -35,11 +36,13 @@ const keyAlgorithms = [
 
 /** Tells callers by their tokens. */
 export class Authenticator {
+  /** The secret has fewer bytes than are safe. */
+  readonly weak: boolean
   readonly #key: Uint8Array | JWTVerifyGetKey
   readonly #options: JWTVerifyOptions
   readonly #roles: readonly (readonly [Role, ReadonlySet<string>])[]
 
-  /** @throws {TypeError} if `auth` does not say by what tokens are to be checked, or a secret is too short. */
+  /** @throws {TypeError} if `auth` does not say by what tokens are to be checked, or the secret is empty. */
   constructor(auth: AuthOptions, roles: LogsServiceOptions['roles'] = {}) {
     if (auth.issuer === '') throw new TypeError('`auth.issuer` is empty. Give the `iss` of the tokens.')
     if ((auth.secret === undefined) === (auth.jwksUrl === undefined)) {
@@ -47,12 +50,11 @@ export class Authenticator {
     }
     if (auth.secret !== undefined) {
       this.#key = new TextEncoder().encode(auth.secret)
-      if (this.#key.length < minSecret) {
-        throw new TypeError(`\`auth.secret\` is too short to be safe. Give ${minSecret} bytes at least.`)
-      }
+      if (this.#key.length === 0) throw new TypeError('`auth.secret` is empty. Give 32 bytes at least.')
     } else {
       this.#key = remoteKeys(auth.jwksUrl ?? '')
     }
+    this.weak = this.#key instanceof Uint8Array && this.#key.length < goodSecret
     this.#options = {
       issuer: auth.issuer,
       ...(auth.audience === undefined ? {} : { audience: auth.audience }),

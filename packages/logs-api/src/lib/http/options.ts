@@ -39,7 +39,7 @@ export interface AuthOptions {
   readonly issuer: string
   /** Default: any. */
   readonly audience?: string
-  /** Of HS256 or HS512; 32 bytes at least. Either this or `jwksUrl`. */
+  /** Of HS256 or HS512; 32 bytes at least to be safe, fewer are warned of. Either this or `jwksUrl`. */
   readonly secret?: string
   /** Where the provider's public keys are. */
   readonly jwksUrl?: string

@@ -58,7 +58,7 @@ const hour = 3_600_000
 /**
  * Opens the database and makes the service around it.
  *
- * @throws {TypeError} if options cannot be right, such as a secret of less than 32 bytes.
+ * @throws {TypeError} if options cannot be right, such as an empty secret.
  */
 export async function createLogsService(options: LogsServiceOptions): Promise<LogsService> {
   const { log = noLog, maxPage = 1000 } = options
@@ -66,6 +66,7 @@ export async function createLogsService(options: LogsServiceOptions): Promise<Lo
   if (!Number.isSafeInteger(maxPage) || maxPage < 1) {
     throw new TypeError('`maxPage` has to be a whole number of entries, 1 at least.')
   }
+  if (authenticator.weak) log.warn({}, 'auth.secret has fewer than 32 bytes: it can be found out by trying.')
   const database = await openDatabase(options.database, { log })
   const stopping = new AbortController()
   try {
