@@ -442,6 +442,23 @@ describe('bodies', () => {
     expect((await post({ headers: { 'content-type': 'application/json' } })).json()).toEqual({ body: null })
   })
 
+  test('are held to what is nested before they are read', async () => {
+    const depth = async (payload: string): Promise<string> => (await post({ payload })).json().error
+    expect(await depth('['.repeat(201))).toBe('The body is nested deeper than 200 levels.')
+    expect(await depth('['.repeat(200))).toBe('The body is not JSON in UTF-8.')
+    const brackets = '[{'.repeat(300)
+    const texts = { [`${brackets}\\"${brackets}`]: [`\\\\"${brackets}`, `${brackets}\\`] }
+    expect((await post({ payload: JSON.stringify(texts) })).json()).toEqual({ body: texts })
+  })
+
+  test('of those who need no token are not read at all', async () => {
+    const headers = { authorization: '' }
+    for (const url of ['/healthz', '/livez', '/readyz', '/openapi.json']) {
+      const answer = await post({ method: 'GET', url, payload: '{}', headers })
+      expect([answer.statusCode, answer.json()]).toEqual([413, problem(413, 'Payload Too Large')])
+    }
+  })
+
   test('cannot change what objects are', async () => {
     await post({ payload: '{"__proto__":{"admin":true},"constructor":{"prototype":{"admin":true}}}' })
     expect('admin' in {}).toBe(false)
@@ -454,6 +471,7 @@ describe('bodies', () => {
     ['no UTF-8', Buffer.from([0x22, 0xff, 0x22]), {}, 400],
     ['UTF-8 of a surrogate', Buffer.from([0x22, 0xed, 0xa0, 0x80, 0x22]), {}, 400],
     ['too deep', '['.repeat(100_000) + ']'.repeat(100_000), {}, 400],
+    ['a little too deep', `${'{"a":'.repeat(201)}0${'}'.repeat(201)}`, {}, 400],
     ['packed', gzipSync('{}'), { 'content-encoding': 'gzip' }, 415],
     ['more than 64 MiB', Buffer.alloc(64 * 1024 * 1024 + 1, 0x20), {}, 413],
   ])('are refused: %s', async (_name, payload, headers, status) => {

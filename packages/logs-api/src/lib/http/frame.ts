@@ -141,7 +141,10 @@ export async function createFrame(
     if (group === 'entries' && !Object.values(params).every(isEntryVariable)) throw noSuchPath(group)
     if (/%00/.test(request.url)) throw new Refusal(400, 'The URL holds the character U+0000.')
     count(request, reply, route)
-    if (access.roles === 'open') return
+    if (access.roles === 'open') {
+      if (hasBody(request)) throw new Refusal(413, 'Send no body with this request.')
+      return
+    }
 
     const token = tokenOf(request.headers)
     const caller = token === undefined ? undefined : await authenticator.caller(token)
@@ -231,6 +234,11 @@ function accessOf(route: string): RouteAccess {
 function mayUse({ roles }: RouteAccess, caller: Caller): boolean {
   if (roles === 'open') return true
   return roles === 'any' ? caller.roles.size > 0 : roles.some((role) => caller.roles.has(role))
+}
+
+/** It would be read before anybody knows from whom it is. */
+function hasBody({ raw: { headers } }: FastifyRequest): boolean {
+  return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0
 }
 
 /** Bodies are JSON whatever the content type says, and not packed. */
