@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import type { Server } from 'node:http'
+import type { IncomingMessage, Server } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
 import type { FastifyInstance } from 'fastify'
 import { collectDefaultMetrics, Registry } from 'prom-client'
@@ -106,10 +106,18 @@ export async function createLogsService(options: LogsServiceOptions): Promise<Lo
     )
     let metricsServer: Server | undefined
     const sockets = new Set<Socket>()
+    const unused = new Set<Socket>()
     app.server.on('connection', (socket) => {
       sockets.add(socket)
-      socket.once('close', () => sockets.delete(socket))
+      unused.add(socket)
+      socket.once('close', () => {
+        sockets.delete(socket)
+        unused.delete(socket)
+      })
     })
+    // Clients open some ahead of need. To the server they are not idle: it would wait for their first request.
+    const used = ({ socket }: IncomingMessage): void => void unused.delete(socket)
+    app.server.on('request', used).on('upgrade', used)
     const purge = setInterval(() => {
       idempotency
         .purge()
@@ -120,6 +128,7 @@ export async function createLogsService(options: LogsServiceOptions): Promise<Lo
     const close = async (patience: number): Promise<void> => {
       clearInterval(purge)
       stopping.abort(new Error('The service is stopping.'))
+      for (const socket of unused) socket.destroy()
       // Also those that speak WebSocket, which the server counts no longer as its own.
       const force = setTimeout(() => sockets.forEach((socket) => socket.destroy()), patience)
       await allOf([
