@@ -27,6 +27,16 @@ test.each([
   expect(guard.refused('GET /logs')).toBeUndefined()
 })
 
+test('a route that is not slow is told so without sorting: the question comes with each request', () => {
+  const sort = vi.spyOn(Array.prototype, 'sort')
+  const guard = guardAfter([...Array<number>(751).fill(1), ...Array<number>(249).fill(200)])
+  expect(guard.refused('GET /logs')).toBeUndefined()
+  expect(sort).not.toHaveBeenCalled()
+  guard.record('GET /logs', 200)
+  vi.spyOn(Math, 'random').mockReturnValue(0)
+  expect(guard.refused('GET /logs')).toBe(2)
+})
+
 test('what was slow more than an hour ago, or 1,000 calls ago, is forgotten', () => {
   vi.spyOn(Math, 'random').mockReturnValue(0)
   const guard = guardAfter(Array<number>(1000).fill(100))

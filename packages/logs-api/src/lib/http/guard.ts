@@ -21,8 +21,17 @@ export class Guard {
   /** Seconds after which to come again, if this call is to be turned away. */
   refused(route: string): number | undefined {
     const since = performance.now() - hour
-    const times = (this.#calls.get(route) ?? []).flatMap(({ at, seconds }) => (at > since ? [seconds] : []))
-    if (times.length < 4) return undefined
+    const calls = this.#calls.get(route) ?? []
+    let recent = 0
+    let slow = 0
+    for (const { at, seconds } of calls) {
+      if (at <= since) continue
+      recent++
+      if (seconds >= 60) slow++
+    }
+    // Else neither can be slow. It is so nearly always, and nothing has to be sorted for it.
+    if (recent < 4 || slow < recent / 4) return undefined
+    const times = calls.flatMap(({ at, seconds }) => (at > since ? [seconds] : []))
     times.sort((a, b) => a - b)
     const median = times[Math.floor(times.length / 2)] ?? 0
     const thirdQuartile = times[Math.floor((times.length * 3) / 4)] ?? 0
