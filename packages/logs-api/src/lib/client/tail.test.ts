@@ -39,6 +39,17 @@ test('a tail that breaks goes on where it was, and gives nothing twice', async (
   expect(server.asked.map(({ headers }) => headers['last-event-id'])).toEqual([undefined, 'at-b', 'at-b'])
 })
 
+test('a tail that breaks before its first entry goes on where it began', async () => {
+  await using server = await scriptServer((_, response, number) => {
+    begin(response)
+    if (number === 0) response.write('event: ping\nid: start\ndata: {}\n\n', () => response.destroy())
+    else response.end(log('a'))
+  })
+  await using client = new LogsClient(server.url, options)
+  expect(ids(await take(client.tail(), 1))).toEqual(['a'])
+  expect(server.asked.map(({ headers }) => headers['last-event-id'])).toEqual([undefined, 'start'])
+})
+
 test('events that come in pieces, of letters of several bytes too, are put together', async () => {
   await using server = await scriptServer(async (_, response) => {
     begin(response)

@@ -45,8 +45,9 @@ export function eventStream(
     if (state.wanted && !state.ended) push('event: ping\ndata: {}\n\n')
   }, pingInterval)
   reader.onEvent = pump
-  // So that the head of the answer goes out.
-  stream.push(':\n\n')
+  // So that the head of the answer goes out, and a connection that breaks before the first entry can be resumed.
+  const id = reader.beginning === undefined ? '' : `id: ${reader.beginning}\n`
+  stream.push(`event: ping\n${id}data: {}\n\n`)
   return {
     stream,
     end: () => {

@@ -45,6 +45,7 @@ export class TailReader implements Listener {
   #dropped = 0
   #seen: Window
   #resumesAt: Arrival | undefined
+  #beginning: string | undefined
   /** It gets what the store has: that is not cut short. */
   #catchingUp = false
   #closed = false
@@ -64,8 +65,16 @@ export class TailReader implements Listener {
     return this.#resumesAt
   }
 
+  /** A cursor of where it began, for who has got no event yet. Undefined for who resumes, and has one. */
+  get beginning(): string | undefined {
+    return this.#beginning
+  }
+
   admitted(at: Arrival): void {
-    if (!this.#catchingUp) this.#seen = new Window(this.#options.window, at.arrived)
+    if (!this.#catchingUp) {
+      this.#seen = new Window(this.#options.window, at.arrived)
+      this.#beginning = this.#cursor(this.#seen.digest())
+    }
     this.#catchingUp = false
   }
 

@@ -11,6 +11,7 @@ import { eventStream, type Channel, type EndReason } from './event-stream.ts'
 import { TailHub } from './hub.ts'
 import { openPlace, TailReader } from './reader.ts'
 import { tellSocket } from './socket.ts'
+import { onlyWebSocketsAt } from './upgrades.ts'
 
 export interface TailOptions {
   /** Milliseconds between signs of life. Default 15,000. */
@@ -37,8 +38,7 @@ const parameters = entryFilterSchema.extend({
 const maxMessage = 1024
 /** Milliseconds. */
 const longestTimer = 2 ** 31 - 1
-/** Milliseconds in which a request for another protocol has to become one. */
-const upgradePatience = 10_000
+const url = '/v2/logs/tail'
 
 /** `GET /v2/logs/tail`: entries as they arrive, as server-sent events or over WebSocket. */
 export function tailRoutes(context: ServiceContext, options: TailOptions = {}): FastifyPluginAsync {
@@ -50,25 +50,24 @@ export function tailRoutes(context: ServiceContext, options: TailOptions = {}): 
       preClose: (done) => done(),
       errorHandler: (_error, socket) => socket.terminate(),
     })
-    // Other routes answer such a request as any other, but nobody watches over its socket then.
-    app.server.on('upgrade', (_request, socket) => {
-      if ('setTimeout' in socket && typeof socket.setTimeout === 'function') {
-        socket.setTimeout(upgradePatience, () => socket.destroy())
-      }
-    })
+    const isUpgrade = onlyWebSocketsAt(app.server, url)
     app.route({
       method: 'GET',
-      url: '/v2/logs/tail',
+      url,
       schema: {
         summary: 'Entries as they arrive',
         description:
-          'Server-sent events: `log` (its id is a cursor, its data the entry), `dropped` (`{"count":n}`: so many were left out, since they were not read fast enough) and `ping`. Over WebSocket the same in messages `{"type":"log","id":"…","log":{…}}`, `{"type":"dropped","count":n}` and `{"type":"ping"}`. After a resumption an entry may come twice: its log_id tells.',
+          'Server-sent events: `log` (its id is a cursor, its data the entry), `dropped` (`{"count":n}`: so many were left out, since they were not read fast enough) and `ping`, the first of which has an id too: from there a tail is resumed that broke before its first entry. Over WebSocket the same in messages `{"type":"log","id":"…","log":{…}}`, `{"type":"dropped","count":n}` and `{"type":"ping"}`. After a resumption an entry may come twice: its log_id tells.',
         tags: ['Entries'],
         querystring: parameters,
         headers: z.looseObject({ 'last-event-id': z.string().optional() }),
       },
       // Before the protocol changes, so that refusals are answers of HTTP.
       preHandler: (request) => tails.open(request),
+      // Of a refusal: HTTP reads this socket no longer, so nobody would see it close.
+      onResponse: async ({ raw }) => {
+        if (isUpgrade(raw)) raw.socket.destroySoon()
+      },
       handler: (request, reply) => {
         const { pingInterval } = tails
         const stream = tails.connect(request, (reader) => eventStream(reader, pingInterval))

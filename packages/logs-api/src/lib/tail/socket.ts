@@ -35,6 +35,8 @@ export function tellSocket(reader: TailReader, socket: WebSocket, pingInterval: 
     reader.close()
   })
   reader.onEvent = pump
+  // A connection that breaks before the first entry can be resumed.
+  socket.send(JSON.stringify({ type: 'ping', id: reader.beginning }))
   pump()
   return {
     end: (why) => {

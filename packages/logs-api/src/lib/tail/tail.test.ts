@@ -179,6 +179,20 @@ describe.each(['sqlite', 'postgres'] as const)('the tail on %s', (store) => {
     },
   )
 
+  test.each([
+    ['events', readTail],
+    ['WebSocket', readSocket],
+  ])('over %s a reader that was cut off before its first entry loses none', async (_name, read) => {
+    const first = await read(url, admin, '?dataset_id=d1')
+    const begun = await first.sign()
+    await first[Symbol.asyncDispose]()
+    await post(url, ...entries(0, 3))
+    await using second = await read(url, admin, `?dataset_id=d1&last_event_id=${begun!}`)
+    expect((await second.sign()) ?? begun).toBe(begun)
+    await post(url, ...entries(3, 4))
+    expect(await second.texts(4)).toEqual(texts(0, 4))
+  })
+
   test('what becomes visible late comes all the same, once', async () => {
     await using reader = await readTail(url, admin, '?dataset_id=d1')
     await post(url, ...entries(0, 2))
@@ -304,7 +318,7 @@ describe.each(['sqlite', 'postgres'] as const)('the tail on %s', (store) => {
     }
     const socket = new WebSocket(`${app.url.replace('http', 'ws')}/v2/logs/tail`, { headers: admin })
     const [message] = (await once(socket, 'message')) as [Buffer]
-    expect(message.toString()).toBe('{"type":"ping"}')
+    expect(message.toString()).toMatch(/^\{"type":"ping"[,}]/)
     socket.close()
     await once(socket, 'close')
   })

@@ -14,6 +14,8 @@ export interface Told {
 }
 
 export interface TestTail extends AsyncDisposable {
+  /** The id of the sign of life that comes first. */
+  sign(): Promise<string | undefined>
   /** The next event that is no ping. Undefined: the tail has ended. */
   next(): Promise<Told | undefined>
   /** The texts of the next entries. */
@@ -85,6 +87,11 @@ function testTail(read: () => Promise<Told | undefined>, leave: () => Promise<vo
     }
   }
   return {
+    sign: async () => {
+      const told = await read()
+      if (told?.type !== 'ping') throw new Error(`The tail does not begin with a ping: ${told?.type}`)
+      return told.id
+    },
     next,
     texts: async (count) => {
       const texts: string[] = []
