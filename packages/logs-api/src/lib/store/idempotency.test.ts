@@ -67,11 +67,32 @@ describe.each(['sqlite', 'postgres'])('keys of requests on %s', (dialect) => {
   test('whoever gives signs of life keeps the request; who lets go leaves it to the next, with the first time', async () => {
     next()
     const keys = new IdempotencyKeys(database)
+    const others = new IdempotencyKeys({ ...database, holder: 'another process' })
     const first = await new IdempotencyKeys(database, { claimSeconds: 0 }).claim(request())
     await keys.renew(request())
-    expect(await keys.claim(request())).toEqual({ state: 'running' })
+    expect(await others.claim(request())).toEqual({ state: 'running' })
     await keys.release(request())
+    expect(await others.claim(request())).toEqual(first)
+  })
+
+  test('a claim that the store failed to give back is open again to the same process at once', async () => {
+    next()
+    let failing = false
+    const keys = new IdempotencyKeys({
+      ...database,
+      get write() {
+        if (failing) throw new Error('down')
+        return database.write
+      },
+    })
+    const first = await keys.claim(request())
+    expect(await keys.claim(request())).toEqual({ state: 'running' })
+    failing = true
+    await expect(keys.release(request())).rejects.toThrow('down')
+    failing = false
+    expect(await keys.claim(request({ bodyHash: 'bb' }))).toEqual({ state: 'other' })
     expect(await keys.claim(request())).toEqual(first)
+    expect(await keys.claim(request())).toEqual({ state: 'running' })
   })
 
   test('answers are forgotten after their time, and then removed; others stay', async () => {

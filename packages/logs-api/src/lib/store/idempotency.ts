@@ -40,6 +40,8 @@ export class IdempotencyKeys {
   readonly #database: Database
   readonly #claim: number
   readonly #keep: number
+  /** Requests of this process that claim a key or have it, by caller and key. */
+  readonly #atWork = new Map<string, number>()
 
   constructor(database: Database, { claimSeconds = 60, keepSeconds = 24 * 3600 }: IdempotencyOptions = {}) {
     this.#database = database
@@ -52,7 +54,20 @@ export class IdempotencyKeys {
     return this.#claim / 3
   }
 
+  /** A request that it is `ours` for has to be followed by `complete` or `release`. */
   async claim(request: ClaimedRequest): Promise<Claim> {
+    this.#begin(request)
+    let ours = false
+    try {
+      const claim = await this.#claimInStore(request)
+      ours = claim.state === 'ours'
+      return claim
+    } finally {
+      if (!ours) this.#end(request)
+    }
+  }
+
+  async #claimInStore(request: ClaimedRequest): Promise<Claim> {
     const { caller, key, route, bodyHash = null } = request
     for (;;) {
       const now = nowMicroseconds()
@@ -89,7 +104,9 @@ export class IdempotencyKeys {
         if (known.status !== null) {
           return { state: 'done', bodyHash: known.body_hash, answer: stored(known.status, known) }
         }
-        if (known.expires_at > now) return { state: 'running' }
+        // A claim of this process that nobody here works on: the store failed before it could be given back.
+        const left = known.holder === this.#database.holder && this.#atWork.get(idOf(request)) === 1
+        if (known.expires_at > now && !left) return { state: 'running' }
       }
       const claimedAt = forgotten ? now : known.claimed_at
       const taken = await this.#database.write
@@ -112,7 +129,7 @@ export class IdempotencyKeys {
 
   /** Keeps the answer. */
   async complete(request: ClaimedRequest, bodyHash: string | undefined, answer: StoredAnswer): Promise<void> {
-    await this.#change(request, {
+    await this.#finish(request, {
       status: answer.status,
       body_hash: bodyHash ?? null,
       headers: JSON.stringify(answer.headers),
@@ -123,7 +140,7 @@ export class IdempotencyKeys {
 
   /** Lets the request be done again at once. What it has stored already keeps its ids: the time of the claim stays. */
   async release(request: ClaimedRequest): Promise<void> {
-    await this.#change(request, { expires_at: nowMicroseconds() })
+    await this.#finish(request, { expires_at: nowMicroseconds() })
   }
 
   /** Removes what is forgotten. */
@@ -134,6 +151,26 @@ export class IdempotencyKeys {
       .where('expires_at', '<=', now)
       .where((row) => row.or([row('status', 'is not', null), row('claimed_at', '<=', now - this.#keep)]))
       .execute()
+  }
+
+  async #finish(request: ClaimedRequest, changes: object): Promise<void> {
+    try {
+      await this.#change(request, changes)
+    } finally {
+      this.#end(request)
+    }
+  }
+
+  #begin(request: ClaimedRequest): void {
+    const id = idOf(request)
+    this.#atWork.set(id, (this.#atWork.get(id) ?? 0) + 1)
+  }
+
+  #end(request: ClaimedRequest): void {
+    const id = idOf(request)
+    const others = (this.#atWork.get(id) ?? 0) - 1
+    if (others > 0) this.#atWork.set(id, others)
+    else this.#atWork.delete(id)
   }
 
   async #change({ caller, key }: ClaimedRequest, changes: object): Promise<void> {
@@ -147,6 +184,8 @@ export class IdempotencyKeys {
       .execute()
   }
 }
+
+const idOf = ({ caller, key }: ClaimedRequest): string => JSON.stringify([caller, key])
 
 function stored(status: number, row: { headers: string | null; answer: string | null }): StoredAnswer {
   return {
