@@ -51,7 +51,11 @@ const empty = z.object({})
 /** These answers are streams of text. */
 const streamed: { readonly byId: z.ZodType; readonly list: z.ZodType } = {
   byId: z.record(z.string(), wireEntrySchema),
-  list: z.object({ logs: z.array(wireEntrySchema) }),
+  list: z.object({
+    logs: z
+      .array(z.record(z.string(), z.unknown()))
+      .describe('Entries, in the fields that `keys` asks for; grouped ones have null for those they lack'),
+  }),
 }
 
 /** API A: logs of datasets and tasks, at the paths and with the shapes of IceProd. */

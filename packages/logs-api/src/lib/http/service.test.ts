@@ -37,6 +37,46 @@ test('a service has every route of the table and describes them all', async () =
   }
 })
 
+test('the description tells what streams, which bodies may be left out, and that any POST may have a key', async () => {
+  await using running = await startTestService({ database: 'sqlite::memory:' })
+  interface Described {
+    parameters?: { in: string; name: string }[]
+    requestBody?: { required: boolean; content: object }
+    responses: Record<string, { content?: object }>
+  }
+  const { paths } = (await (await fetch(`${running.url}/openapi.json`)).json()) as {
+    paths: Record<string, { get: Described; post: Described }>
+  }
+  const exports = '/v1/{project}/physicalservers/{server}/logs/exports'
+  const types = (path: string, status = 200) =>
+    Object.keys(paths[path]?.get.responses[status]?.content ?? {}).toSorted()
+  expect(types('/v2/logs/tail')).toEqual(['text/event-stream'])
+  expect(types('/v2/exports/{export_id}/events')).toEqual(['text/event-stream'])
+  expect(types(`${exports}/{export_id}/content`)).toEqual(['application/octet-stream'])
+  expect(types(`${exports}/{export_id}/content`, 206)).toEqual(['application/octet-stream'])
+  const bodies = Object.entries(paths).flatMap(([path, { post }]) =>
+    post === undefined
+      ? []
+      : [[path, Object.keys(post.requestBody?.content ?? {}), post.requestBody?.required]],
+  )
+  const json = ['application/json']
+  expect(Object.fromEntries(bodies.map(([path, ...rest]) => [path, rest]))).toEqual({
+    '/logs': [json, true],
+    '/datasets/{dataset_id}/logs': [json, true],
+    '/v2/logs/bulk': [['application/x-ndjson', 'application/json'], true],
+    '/v1/logs': [['application/x-protobuf', 'application/json'], true],
+    '/v2/operations': [json, true],
+    [exports]: [json, false],
+    '/v2/retention/run': [json, false],
+  })
+  for (const { post } of Object.values(paths)) {
+    if (post === undefined) continue
+    expect(post.parameters).toContainEqual(
+      expect.objectContaining({ in: 'header', name: 'Idempotency-Key', required: false }),
+    )
+  }
+})
+
 test('options that cannot be right are refused before anything is opened', async () => {
   const database = 'sqlite:/nowhere/at/all/logs.db'
   for (const wrong of [{ auth: { issuer: 'x', secret: '' } }, { maxPage: 0 }, { maxPage: 1.5 }]) {
