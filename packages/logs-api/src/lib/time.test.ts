@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { formatInstant, formatTime, nowMicroseconds, parseTime } from './time.ts'
+import { formatInstant, formatTime, nowMicroseconds, parseBound, parseTime } from './time.ts'
 
 test.each([
   ['2026-03-04T10:11:12.000345', 1_772_619_072_000_345],
@@ -28,6 +28,16 @@ test.each([
   '9999-12-31',
 ])('%j is no time', (text) => {
   expect(parseTime(text)).toBeUndefined()
+})
+
+test('an end of a range may be as far away as can be written', () => {
+  const { time: last = 0 } = parseBound('9999-12-31T23:59:59.999999Z') ?? {}
+  const { time: first = 0 } = parseBound('0001-01-01') ?? {}
+  for (const time of [last, first]) expect(Number.isSafeInteger(time)).toBe(true)
+  expect(last).toBeGreaterThan(parseTime('2254-12-31')?.time ?? Infinity)
+  expect(first).toBeLessThan(parseTime('1686-01-01')?.time ?? -Infinity)
+  expect(parseBound('2026-03-04')).toEqual(parseTime('2026-03-04'))
+  expect(parseBound('9999-02-30')).toBeUndefined()
 })
 
 test('a day alone is told from an instant, and a zone from none', () => {

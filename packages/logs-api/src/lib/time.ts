@@ -36,6 +36,19 @@ const pattern =
 
 /** Reads ISO 8601 as RFC 3339 has it; without a zone it is UTC. Digits beyond microseconds are cut off. Undefined: it is no such text, or outside the years 1685 to 2254. */
 export function parseTime(text: string): ParsedTime | undefined {
+  const parsed = parseAny(text)
+  return parsed !== undefined && Number.isSafeInteger(parsed.time) ? parsed : undefined
+}
+
+/** The same for an end of a range of times: years before 1685 and after 2254 are before and after whatever there is. */
+export function parseBound(text: string): ParsedTime | undefined {
+  const parsed = parseAny(text)
+  return parsed && { ...parsed, time: Math.max(-furthest, Math.min(furthest, parsed.time)) }
+}
+/** A day may still be added to it. */
+const furthest = Number.MAX_SAFE_INTEGER - 86_400_000_000
+
+function parseAny(text: string): ParsedTime | undefined {
   const found = pattern.exec(text)
   if (found === null) return undefined
   const [, year, month, day, hour = '0', minute = '0', second = '0', fraction = '', zone] = found
@@ -49,7 +62,6 @@ export function parseTime(text: string): ParsedTime | undefined {
   const minutes = Number(hour) * 60 + Number(minute) - offset
   const milliseconds = date.getTime() + minutes * 60_000 + Number(second) * 1000
   const time = milliseconds * 1000 + Number(fraction.padEnd(6, '0').slice(0, 6))
-  if (!Number.isSafeInteger(time)) return undefined
   return { time, wholeDay: found[4] === undefined, zoned: zone !== undefined }
 }
 

@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import type { Caller } from '../http/context.ts'
 import { Refusal } from '../http/refusal.ts'
-import { parseTime } from '../time.ts'
+import { parseBound } from '../time.ts'
 import type { EntryQuery } from './entry.ts'
 import { isName } from './new-entry.ts'
 import type { Rights } from './rights.ts'
@@ -21,7 +21,7 @@ function id(name: string): z.ZodString {
 
 const time = (name: string): z.ZodType<number, string> =>
   text(name).transform((value, context) => {
-    const parsed = parseTime(value)
+    const parsed = parseBound(value)
     if (parsed !== undefined) return parsed.time
     context.addIssue(
       `${name} must be a time such as 2026-03-04T10:11:12.000345Z, or a day such as 2026-03-04.`,

@@ -1,5 +1,5 @@
 import { Refusal } from '../http/refusal.ts'
-import { parseTime } from '../time.ts'
+import { parseBound } from '../time.ts'
 import type { EntryQuery } from './entry.ts'
 
 /** Which entries `GET /logs` is asked for, and what of them. */
@@ -64,7 +64,7 @@ function own(values: Readonly<Record<string, unknown>>, name: string): unknown {
 /** `to` is meant with the moment, or the day, that it names. */
 function time(name: 'from' | 'to', text: string | undefined): number | undefined {
   if (text === undefined) return undefined
-  const parsed = parseTime(text)
+  const parsed = parseBound(text)
   if (parsed === undefined) {
     throw new Refusal(
       400,

@@ -3,7 +3,7 @@ import { z } from 'zod'
 import { openCursor, sealCursor } from '../entries/cursor.ts'
 import type { Caller, ServiceContext } from '../http/context.ts'
 import { Refusal } from '../http/refusal.ts'
-import { parseTime } from '../time.ts'
+import { parseBound, parseTime } from '../time.ts'
 import { absoluteUrl } from './links.ts'
 import type { NewOperation, Operation } from './operation.ts'
 import { wireOperation, wireOperationSchema } from './wire-operation.ts'
@@ -15,9 +15,13 @@ const systemProject = 'system'
 
 const once = (name: string): z.ZodString => z.string({ error: `${name} can be given once only.` })
 
-const timeOf = (name: string, text: z.ZodType<string, string>): z.ZodType<number, string> =>
+const timeOf = (
+  name: string,
+  text: z.ZodType<string, string>,
+  parse = parseTime,
+): z.ZodType<number, string> =>
   text.transform((value, context) => {
-    const parsed = parseTime(value)
+    const parsed = parse(value)
     if (parsed !== undefined) return parsed.time
     context.addIssue(
       `${name} must be a time such as 2026-03-04T10:11:12.000345Z, or a day such as 2026-03-04.`,
@@ -46,8 +50,8 @@ const listQuery = z.strictObject(
       .describe('Logs without a status'),
     plan_id: once('plan_id').optional(),
     provider_id: once('provider_id').optional(),
-    from: timeOf('from', once('from')).optional().describe('When it was created; inclusive'),
-    to: timeOf('to', once('to')).optional().describe('When it was created; exclusive'),
+    from: timeOf('from', once('from'), parseBound).optional().describe('When it was created; inclusive'),
+    to: timeOf('to', once('to'), parseBound).optional().describe('When it was created; exclusive'),
     order: z
       .enum(['asc', 'desc'], { error: 'order must be asc or desc.' })
       .default('desc')
