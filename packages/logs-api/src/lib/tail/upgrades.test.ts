@@ -20,7 +20,7 @@ async function exchange(...steps: readonly (readonly [text: string, answer?: Reg
   const left = [...steps]
   let all = ''
   let answer = ''
-  socket.write(left[0]![0])
+  socket.write(left[0]?.[0] ?? '')
   for await (const chunk of socket as AsyncIterable<string>) {
     all += chunk
     answer += chunk
@@ -28,7 +28,7 @@ async function exchange(...steps: readonly (readonly [text: string, answer?: Reg
     left.shift()
     if (left.length === 0) break
     answer = ''
-    socket.write(left[0]![0])
+    socket.write(left[0]?.[0] ?? '')
   }
   socket.destroy()
   return all
