@@ -3,7 +3,7 @@ import { Client } from 'pg'
 import { startPostgres } from './postgres.ts'
 
 test('what was committed is there after the server was killed and started again', async () => {
-  await using postgres = await startPostgres({ durable: true })
+  await using postgres = await startPostgres()
   const url = await postgres.database()
   const before = new Client({ connectionString: url })
   await before.connect()

@@ -14,7 +14,7 @@ export interface Postgres extends AsyncDisposable {
   /** Of an empty database, a new one at each call, on this server. */
   database(): Promise<string>
   readonly port: number
-  /** Ends the server as a power cut would; `start` brings it back with what was committed. */
+  /** Ends the server without a chance to clean up; `start` brings it back with what was committed. */
   kill(): Promise<void>
   start(): Promise<void>
   stop(): Promise<void>
@@ -60,7 +60,7 @@ export async function startPostgres({
     port: `${port}`,
     listen_addresses: '127.0.0.1',
     unix_socket_directories: '',
-    ...(durable ? {} : { fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off' }),
+    ...(durable ? {} : { fsync: 'off', full_page_writes: 'off' }),
     ...settings,
   }
   let server: ChildProcess | undefined
