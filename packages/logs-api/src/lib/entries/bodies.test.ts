@@ -107,7 +107,9 @@ describe.each(dialects)('long texts on %s', (dialect) => {
     expect(await entries.get(id as string)).toMatchObject({ data, dataMissing: false })
     expect(await texts(entries.read({}, asc))).toEqual(['short', data])
     expect(await texts(entries.read({ words: parseWords('needle') }, asc))).toEqual([data])
-    expect(await entries.newestPerName('d', 't', { order: 'desc', data: true })).toMatchObject([{ data }])
+    expect(
+      await Array.fromAsync(entries.newestPerName('d', 't', { order: 'desc', data: true })),
+    ).toMatchObject([{ data }])
     expect(await entries.arrivals({}, { arrived: 0, log_id: '' }, 9)).toMatchObject([
       { data: 'short' },
       { data },

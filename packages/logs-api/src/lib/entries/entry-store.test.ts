@@ -312,13 +312,25 @@ describe.each(dialects)('entries on %s', (dialect) => {
       entry({ name: 'other', dataset_id: 'x', timestamp: 99 }),
     ])
     const first = async (order: 'asc' | 'desc', limit?: number) =>
-      (await entries.newestPerName('d', 't', { order, data: true, limit })).map(({ data }) => data)
+      (await Array.fromAsync(entries.newestPerName('d', 't', { order, data: true, limit }))).map(
+        ({ data }) => data,
+      )
     expect(await first('desc')).toEqual(['same time, later', '4', '3'])
     expect(await first('asc')).toEqual(['0', '1', '3'])
     expect(await first('desc', 2)).toEqual(['same time, later', '4'])
-    expect(await entries.newestPerName('d', 'none', desc)).toEqual([])
-    const [found] = await entries.newestPerName('d', 't', { order: 'desc', data: false })
+    expect(await Array.fromAsync(entries.newestPerName('d', 'none', desc))).toEqual([])
+    const [found] = await Array.fromAsync(entries.newestPerName('d', 't', { order: 'desc', data: false }))
     expect(found?.data).toBeUndefined()
+  })
+
+  test('long texts of the first of each name are fetched as they are read, not all at once', async () => {
+    const data = 'x'.repeat(20_000)
+    await entries.addAll(Array.from({ length: 40 }, (_, index) => entry({ name: `n${index}`, data })))
+    const found = entries.newestPerName('d', 't', desc)[Symbol.asyncIterator]()
+    expect((await found.next()).value).toMatchObject({ data })
+    await sql`delete from entries`.execute(database.write)
+    const rest = await Array.fromAsync({ [Symbol.asyncIterator]: () => found })
+    expect(rest.length).toBeLessThan(20)
   })
 
   test('removal leaves what arrives after the call, and tells each step', async () => {

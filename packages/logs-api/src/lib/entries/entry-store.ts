@@ -142,14 +142,14 @@ export class EntryStore implements Entries {
     }
   }
 
-  async newestPerName(
+  async *newestPerName(
     dataset: string,
     task: string,
     { order, limit = Number.MAX_SAFE_INTEGER, data }: Omit<ReadOptions, 'after'>,
-  ): Promise<Entry[]> {
+  ): AsyncGenerator<Entry, void> {
     const select = this.#queries.firstPerName(dataset, task, order, limit, data)
     const { rows } = await select.execute(this.#database.read)
-    return Array.fromAsync(this.#entriesOf(rows, data))
+    yield* this.#entriesOf(rows, data)
   }
 
   async arrivals(query: EntryQuery, after: Arrival, limit: number): Promise<Entry[]> {

@@ -95,8 +95,8 @@ export interface Entries {
   get(logId: string, of?: { readonly dataset: string }): Promise<Entry | undefined>
   /** In the order (`timestamp`, `log_id`), fetched page by page as it is read. */
   read(query: EntryQuery, options: ReadOptions): AsyncIterable<Entry>
-  /** The newest (`desc`) or oldest (`asc`) entry of each name in a task, in the order of their times. */
-  newestPerName(dataset: string, task: string, options: Omit<ReadOptions, 'after'>): Promise<Entry[]>
+  /** The newest (`desc`) or oldest (`asc`) entry of each name in a task, in the order of their times. Long texts are fetched as they are read. */
+  newestPerName(dataset: string, task: string, options: Omit<ReadOptions, 'after'>): AsyncIterable<Entry>
   /** In the order of arrival, behind a place in it. */
   arrivals(query: EntryQuery, after: Arrival, limit: number): Promise<Entry[]>
   /** Whether there was one. */

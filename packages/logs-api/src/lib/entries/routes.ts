@@ -209,7 +209,7 @@ export function entryRoutes(context: ServiceContext): FastifyPluginAsync {
         const [dataset, task] = [pathId(params.dataset_id), pathId(params.task_id)]
         const options = { order, limit: num, data: keys?.has('data') ?? true }
         const found = group
-          ? await entries.newestPerName(dataset, task, options)
+          ? entries.newestPerName(dataset, task, options)
           : entries.read({ datasets: [dataset], task }, options)
         return reply.type(json).send(await textStream(list(found, (entry) => shown(entry, keys, group))))
       },
@@ -249,7 +249,7 @@ async function* byId(found: AsyncIterable<Entry>, keys: ReadonlySet<string>): As
 }
 
 async function* list(
-  found: AsyncIterable<Entry> | Iterable<Entry>,
+  found: AsyncIterable<Entry>,
   show: (entry: Entry) => object,
 ): AsyncGenerator<string, void> {
   let before = '{"logs":['

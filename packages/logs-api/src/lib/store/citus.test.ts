@@ -115,7 +115,8 @@ describe('each query names the place of its rows, save searches over everything'
     'finding words': () => readAll({ datasets: ['d'], words: parseWords('text -"more than"') }),
     'reading all': () =>
       readAll({ from: 5, severities: [{ least: 9, most: 24 }], words: parseWords('text') }),
-    'the newest per name': () => entries.newestPerName('d', 't', { order: 'desc', data: true }),
+    'the newest per name': () =>
+      Array.fromAsync(entries.newestPerName('d', 't', { order: 'desc', data: true })),
     'removing entries': async () => {
       const ids = [
         await entries.add(entry({ data: 'also more than twenty characters' })),
