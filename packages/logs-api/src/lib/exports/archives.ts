@@ -51,7 +51,11 @@ export class Archives {
   /** Removes a package, and what was made of it here. */
   async removePackage(system: string, id: string): Promise<void> {
     const folder = join(this.#directory, 'packages', system)
-    for (const name of await readdir(folder)) {
+    const names = await readdir(folder).catch((error: unknown) => {
+      if (isMissing(error)) return []
+      throw error
+    })
+    for (const name of names) {
       if (name.startsWith(id)) await rm(join(folder, name), { force: true })
     }
   }
@@ -247,7 +251,8 @@ async function sizeOf(file: string): Promise<number | undefined> {
 }
 
 function isMissing(error: unknown): boolean {
-  return (error as { code?: unknown }).code === 'ENOENT'
+  const { code } = error as { code?: unknown }
+  return code === 'ENOENT' || code === 'ENOTDIR'
 }
 
 function statusOf(error: unknown): unknown {

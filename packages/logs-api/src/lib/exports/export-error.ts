@@ -78,6 +78,12 @@ function isDiskFull(error: unknown): boolean {
   return code === 'ENOSPC' || code === 'EDQUOT'
 }
 
+/** Of the file system: those of the network have an address. */
+export function isDiskError(error: unknown): boolean {
+  const code = codeOf(error)
+  return error instanceof Error && 'path' in error && 'syscall' in error && typeof code === 'string'
+}
+
 function isSystemError(error: unknown): boolean {
   const code = codeOf(error)
   return error instanceof Error && 'syscall' in error && typeof code === 'string' && /^E[A-Z]+$/.test(code)

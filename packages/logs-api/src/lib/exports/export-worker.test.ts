@@ -1,5 +1,7 @@
+import { randomUUID } from 'node:crypto'
 import { existsSync } from 'node:fs'
-import { readdir } from 'node:fs/promises'
+import { readdir, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import type { ExportTask } from './export-task.ts'
@@ -30,6 +32,35 @@ async function untilFree(bench: Bench): Promise<void> {
 async function leftOnDisk(bench: Bench): Promise<string[]> {
   return readdir(join(bench.folder, 'packages', server))
 }
+
+describe('a folder for exports that cannot be used', () => {
+  test('is told to those who wait; once it can be used, they go on', async () => {
+    const directory = join(tmpdir(), `exports-${randomUUID()}`)
+    await writeFile(directory, 'a file where a folder should be')
+    await using bench = await startBench({ exports: { directory } })
+    const id = await bench.start()
+    await eventually(async () => (await told(bench, id)).text.includes('cannot use its folder for exports'))
+    expect(await bench.task(id)).toMatchObject({ status: 'processing', percentage: '0%' })
+    await rm(directory)
+    expect(await bench.until(id, isOver)).toMatchObject({ status: 'completed' })
+    await rm(directory, { recursive: true })
+  })
+
+  test('is the end of an export after the patience', async () => {
+    const directory = join(tmpdir(), `exports-${randomUUID()}`)
+    await writeFile(directory, 'a file where a folder should be')
+    await using bench = await startBench({ exports: { directory, patience: 200 } })
+    const id = await bench.start()
+    const task = await bench.until(id, isOver)
+    expect(task).toMatchObject({ status: 'failed', error: { error_code: 'HcpLogs.0508' } })
+    expect((await told(bench, id)).operation).toMatchObject({
+      status: 'fail',
+      error_info: task.error?.error_msg,
+    })
+    expect(bench.asked('/mapi/logs')).toBe(0)
+    await rm(directory)
+  })
+})
 
 describe("HCP's one log job", () => {
   test("somebody else's is waited for and never cancelled", async () => {

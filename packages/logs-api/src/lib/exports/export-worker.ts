@@ -11,7 +11,7 @@ import type { ServiceContext } from '../http/context.ts'
 import type { SystemOptions } from '../http/options.ts'
 import { nowMicroseconds } from '../time.ts'
 import type { Archives, Made } from './archives.ts'
-import { busyError, exportError, isRetryable, mayHaveBeenDone } from './export-error.ts'
+import { busyError, exportError, isDiskError, isRetryable, mayHaveBeenDone } from './export-error.ts'
 import { preparationPercentage, storagePercentage, transferPercentage } from './export-progress.ts'
 import { dayOf } from './export-request.ts'
 import type { ExportRecords } from './export-records.ts'
@@ -109,11 +109,23 @@ export class ExportWorker {
       } catch (error) {
         if (signal.aborted) return
         if (error instanceof UnwantedError) outcome = 'worked'
-        else this.#report(error, 'Exporting logs failed in a way that was not foreseen, and goes on.')
+        else {
+          this.#report(error, 'Exporting logs failed in a way that was not foreseen, and goes on.')
+          if (isDiskError(error)) await this.#waitForDisk(error)
+        }
       }
       if (outcome === 'worked') this.#pauses = 0
       else if (outcome === 'idle') await this.#wakeup.sleep(lookInterval, signal)
       else await this.#wakeup.sleep(this.#nextPause(), signal)
+    }
+  }
+
+  /** The folder cannot be used: that is told to those who wait, and not for ever. */
+  async #waitForDisk(error: unknown): Promise<void> {
+    try {
+      await this.#wait((await this.#parts.store.open(this.#parts.system.id)).filter(isActive), error)
+    } catch (failure) {
+      this.#report(failure, 'Exports that wait could not be told why.')
     }
   }
 
@@ -256,7 +268,7 @@ export class ExportWorker {
     return started
   }
 
-  /** HCP's job is somebody else's, or HCP cannot be reached. Exports that have waited too long fail. */
+  /** HCP's job is somebody else's, or HCP cannot be reached, or the disk not used. Exports that have waited too long fail. */
   async #wait(rows: readonly ExportRow[], error?: unknown): Promise<Outcome> {
     const { patience } = this.#parts
     const now = nowMicroseconds()
@@ -269,12 +281,7 @@ export class ExportWorker {
         await this.#failAll([row], busy ? busyError(patience) : exportError(error, 'prepare'), error)
       } else if (jobOf(row).waiting_since === undefined) {
         await this.#note([row], (job) => ({ ...job, waiting_since: since }))
-        await this.#say(
-          row,
-          busy
-            ? "HCP is making a package of logs for somebody else; the export waits for that one's end."
-            : 'HCP cannot be reached or does not answer as it should; the export waits.',
-        )
+        await this.#say(row, waitingText(busy, error))
       }
     }
     return 'waiting'
@@ -650,6 +657,13 @@ function isOurs({ phase, seen_free, sent_at }: OwnJob, { state }: LogStatus): bo
   // It was ready before: this is another one.
   if (phase !== 'started' && state === 'preparing') return false
   return age <= packageLife
+}
+
+function waitingText(busy: boolean, error: unknown): string {
+  if (busy) return "HCP is making a package of logs for somebody else; the export waits for that one's end."
+  return isDiskError(error)
+    ? 'The service cannot use its folder for exports; the export waits.'
+    : 'HCP cannot be reached or does not answer as it should; the export waits.'
 }
 
 function newest(jobs: readonly OwnJob[]): OwnJob | undefined {

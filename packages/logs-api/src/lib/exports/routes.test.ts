@@ -152,6 +152,8 @@ describe('the content', () => {
     const beyond = await get({ range: `bytes=${bytes.length}-` })
     expect(beyond.status).toBe(416)
     expect(beyond.headers.get('content-range')).toBe(`bytes */${bytes.length}`)
+    expect((await get({ 'if-match': '"another"' })).status).toBe(412)
+    expect((await get({ 'if-match': etag, range: 'bytes=0-9' })).status).toBe(206)
     const known = await get({ 'if-none-match': etag })
     expect([known.status, await known.text()]).toEqual([304, ''])
   })

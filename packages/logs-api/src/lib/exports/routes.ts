@@ -205,6 +205,8 @@ async function sendArchive(
     'cache-control': 'private, no-transform',
     vary: 'Accept',
   })
+  if (headers['if-match'] !== undefined && !namesEtag(headers['if-match'], etag))
+    throw new Refusal(412, 'The archive is not the one that If-Match names.')
   if (namesEtag(headers['if-none-match'], etag)) return reply.code(304).send()
   const condition = headers['if-range']
   const range = condition === undefined || condition.toString() === etag ? headers.range : undefined
