@@ -680,13 +680,24 @@ describe.each(dialects)('%s:', (dialect) => {
       ['?task_id=t1', 2],
       ['?name=stderr', 2],
       ['?name=stderr&task_id=t2', 3],
-      ['?name=%20&task_id=', 0],
+      ['', 0],
       ['?name=none', 4],
     ])('%s narrows it: %i stay', async (query, expected) => {
       const dataset = await filled()
       const { text } = await ask(`DELETE /datasets/${dataset}/logs${query}`)
       expect(lines(text).at(-1)).toMatchObject({ status: 'complete', total: 4 - expected })
       expect(await left(dataset)).toBe(expected)
+    })
+
+    test.each([
+      ['?task_id=', 'task_id is empty. Leave it out to remove all.'],
+      ['?name=%20&task_id=t1', 'name is empty. Leave it out to remove all.'],
+      ['?task=t1', 'Only task_id and name can narrow what is removed.'],
+    ])('%s would remove all by mistake: it removes nothing', async (query, error) => {
+      const dataset = await filled()
+      const { status, json } = await ask(`DELETE /datasets/${dataset}/logs${query}`)
+      expect([status, json]).toEqual([400, { code: 400, error }])
+      expect(await left(dataset)).toBe(4)
     })
 
     test('A-1: goes on when the client leaves', async () => {

@@ -22,6 +22,19 @@ const parameter = (description: string): z.ZodOptional<z.ZodType<string>> =>
     .optional()
     .describe(description)
 
+/** The same where nothing would mean everything. */
+const narrowing = (name: string, description: string): z.ZodOptional<z.ZodType<string>> =>
+  z
+    .preprocess(
+      (value) => (Array.isArray(value) ? value.at(-1) : value),
+      z
+        .string()
+        .trim()
+        .min(1, { error: `${name} is empty. Leave it out to remove all.` }),
+    )
+    .optional()
+    .describe(description)
+
 const logParams = z.object({ log_id: z.string() })
 const datasetParams = z.object({ dataset_id: z.string() })
 const datasetLogParams = z.object({ dataset_id: z.string(), log_id: z.string() })
@@ -148,10 +161,13 @@ export function entryRoutes(context: ServiceContext): FastifyPluginAsync {
         description:
           'One JSON document per line with `status` (`deleting`, then `complete` or `error`), `percent_complete` and `total`. Goes on when the client leaves.',
         params: datasetParams,
-        querystring: z.object({
-          task_id: parameter('Only entries of this task'),
-          name: parameter('Only entries of this name'),
-        }),
+        querystring: z.strictObject(
+          {
+            task_id: narrowing('task_id', 'Only entries of this task'),
+            name: narrowing('name', 'Only entries of this name'),
+          },
+          { error: 'Only task_id and name can narrow what is removed.' },
+        ),
         response: {
           200: {
             description: 'The first line at 0 %, further ones at least every second or 1 %',
@@ -163,8 +179,8 @@ export function entryRoutes(context: ServiceContext): FastifyPluginAsync {
         const { lines, ended } = await deletionStream(
           entries.removeAll({
             datasets: [pathId(params.dataset_id)],
-            task: query.task_id || undefined,
-            name: query.name || undefined,
+            task: query.task_id,
+            name: query.name,
           }),
           context,
         )
