@@ -346,6 +346,26 @@ describe.each(dialects)('long texts on %s', (dialect) => {
     expect(await rows()).toEqual([])
   })
 
+  test('a repetition makes no object that the sweep is deleting, nor does the sweep take one that is made again', async () => {
+    const digest = Buffer.alloc(16, 3)
+    const repeated = entry({ data: long, id: (bucket) => derivedLogId(1, digest, bucket) })
+    hcp.addFault({ kind: 'status', status: 503, method: 'PUT' })
+    await expect(entries.add(repeated)).rejects.toMatchObject({ status: 503 })
+    await makeDue()
+    await expect(entries.add(repeated)).rejects.toMatchObject({ status: 503 })
+    expect(await entries.sweep(soon())).toEqual({ removed: 0 })
+    await hcp.clearFaults()
+
+    await database.write.updateTable('bodies').set({ state: 'deleting' }).execute()
+    await expect(entries.add(repeated)).rejects.toMatchObject({ status: 503 })
+    const [row] = await rows()
+    expect(await objects.exists(row?.path as string)).toBe(false)
+    await makeDue()
+    expect(await entries.sweep(soon())).toEqual({ removed: 1 })
+    expect(await entries.get(await entries.add(repeated))).toMatchObject({ data: long })
+    expect(await rows()).toEqual([])
+  })
+
   test('the sweep stops when it is told to', async () => {
     expect(await entries.sweep(AbortSignal.abort())).toEqual({ removed: 0 })
   })

@@ -92,13 +92,14 @@ export class Bodies {
   /** Makes the objects of new entries. Their rows are `pending` until `claim`. @throws {Refusal} 503 */
   async put(texts: readonly (Body & { readonly data: string })[]): Promise<void> {
     const now = nowMicroseconds()
-    await this.#database.insertMany(this.#database.write, {
+    const made = await this.#database.insertMany(this.#database.write, {
       table: 'bodies',
       columns: ['bucket', 'log_id', 'path', 'state', 'changed', 'retry_at'],
       rows: texts.map(({ bucket, log_id, path }) => [bucket, log_id, path, 'pending', now, now + day]),
       // A repeated request: the row of the first one.
       ignoreKnown: true,
     })
+    if (made < texts.length) await this.#keepPending(texts, now)
     const { objects, retention } = this.#namespace()
     const settings = retention === undefined ? {} : { retention: parseRetention(retention) }
     await inParallel(texts, mostRequests, async ({ path, data }) => {
@@ -115,6 +116,19 @@ export class Bodies {
     })
   }
 
+  /** Keeps the sweep from rows that an earlier request left. What it has taken already must not be made: it would forget the object. */
+  async #keepPending(bodies: readonly Body[], now: number): Promise<void> {
+    for (const body of bodies) {
+      const { numUpdatedRows } = await this.#database.write
+        .updateTable('bodies')
+        .set({ changed: now, retry_at: now + day })
+        .where(is(body))
+        .where('state', '=', 'pending')
+        .executeTakeFirst()
+      if (numUpdatedRows !== 1n) throw givenUp()
+    }
+  }
+
   /** Gives objects to their entries, in the transaction that makes these. @throws {Refusal} 503 if the sweep has taken one. */
   async claim(trx: Kysely<Tables>, bodies: readonly Body[]): Promise<void> {
     for (const body of bodies) {
@@ -123,8 +137,7 @@ export class Bodies {
         .where(is(body))
         .where('state', '=', 'pending')
         .executeTakeFirst()
-      if (numDeletedRows !== 1n)
-        throw new Refusal(503, 'The entry took too long to be stored, and was given up; send it again')
+      if (numDeletedRows !== 1n) throw givenUp()
     }
   }
 
@@ -278,6 +291,9 @@ export class Bodies {
     this.#log.warn(facts, 'A request for the object of a text failed.')
   }
 }
+
+const givenUp = (): Refusal =>
+  new Refusal(503, 'The entry took too long to be stored, and was given up; send it again')
 
 /** Of the row in `bodies`. */
 const is =
