@@ -1,3 +1,4 @@
+import { statSync } from 'node:fs'
 import { DatabaseSync, type StatementSync } from 'node:sqlite'
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads'
 
@@ -27,6 +28,12 @@ export type SqliteAnswer =
   | ({ readonly id: number } & SqliteResult)
   | { readonly id: number; readonly error: string; readonly errcode: number | undefined }
 
+/** Bytes of the write-ahead log beyond which readers are waited for, so that it can begin anew: else it would grow while they overlap. */
+const longLog = 64 * 1024 * 1024
+/** Milliseconds: so long for them, and so long from one such wait to the next. */
+const readersPatience = 1000
+const tidyInterval = 10_000
+
 /** Statements kept prepared, by their text. */
 const keptStatements = 200
 
@@ -38,14 +45,16 @@ interface Prepared {
 
 /** Answers requests for one connection, in their order. The answer 0, without a request, tells that it is open. */
 export function serve(port: MessagePort, settings: SqliteSettings): void {
-  const database = new DatabaseSync(settings.file, { readOnly: settings.readOnly, timeout: 10_000 })
+  const timeout = 10_000
+  const database = new DatabaseSync(settings.file, { readOnly: settings.readOnly, timeout })
   if (!settings.readOnly) {
-    database.exec('pragma journal_mode = wal')
+    database.exec(`pragma journal_mode = wal; pragma journal_size_limit = ${longLog}`)
     // Nothing that was acknowledged is lost with the power.
     database.exec('pragma synchronous = full')
   }
   database.exec('pragma foreign_keys = on; pragma temp_store = memory; pragma cache_size = -65536')
   const kept = new Map<string, Prepared>()
+  let tidied = -tidyInterval
 
   function prepare(sql: string): Prepared {
     let prepared = kept.get(sql)
@@ -95,6 +104,18 @@ export function serve(port: MessagePort, settings: SqliteSettings): void {
     }
   }
 
+  function shortenLog(): void {
+    if (settings.readOnly || database.isTransaction || performance.now() < tidied + tidyInterval) return
+    if ((statSync(`${settings.file}-wal`, { throwIfNoEntry: false })?.size ?? 0) <= longLog) return
+    try {
+      database.exec(`pragma busy_timeout = ${readersPatience}; pragma wal_checkpoint(truncate)`)
+    } catch {
+      // The next time, perhaps.
+    }
+    database.exec(`pragma busy_timeout = ${timeout}`)
+    tidied = performance.now()
+  }
+
   function answer(request: SqliteRequest): SqliteAnswer {
     const { id } = request
     try {
@@ -118,6 +139,7 @@ export function serve(port: MessagePort, settings: SqliteSettings): void {
   port.on('message', (request: SqliteRequest) => {
     port.postMessage(answer(request))
     if ('close' in request) port.close()
+    else shortenLog()
   })
 }
 
