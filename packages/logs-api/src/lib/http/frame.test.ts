@@ -442,10 +442,11 @@ describe('bodies', () => {
     expect((await post({ headers: { 'content-type': 'application/json' } })).json()).toEqual({ body: null })
   })
 
-  test('are held to what is nested before they are read', async () => {
+  test('are held to what is nested and how much there is before they are read', async () => {
     const depth = async (payload: string): Promise<string> => (await post({ payload })).json().error
     expect(await depth('['.repeat(201))).toBe('The body is nested deeper than 200 levels.')
     expect(await depth('['.repeat(200))).toBe('The body is not JSON in UTF-8.')
+    expect(await depth(`[${'{},'.repeat(600_000)}0]`)).toBe('The body holds more than 1000000 values.')
     const brackets = '[{'.repeat(300)
     const texts = { [`${brackets}\\"${brackets}`]: [`\\\\"${brackets}`, `${brackets}\\`] }
     expect((await post({ payload: JSON.stringify(texts) })).json()).toEqual({ body: texts })

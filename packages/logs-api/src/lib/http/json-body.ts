@@ -2,16 +2,15 @@ import { Refusal } from './refusal.ts'
 
 // What reads values by recursion would run out of stack.
 const maxDepth = 200
-const [quote, backslash] = [0x22, 0x5c]
+const maxValues = 1_000_000
+const [quote, backslash, comma] = [0x22, 0x5c, 0x2c]
 const [openList, closeList, openObject, closeObject] = [0x5b, 0x5d, 0x7b, 0x7d]
 const decoder = new TextDecoder('utf-8', { fatal: true })
 
-/** Reads JSON. @throws {Refusal} 400 if it is none, no UTF-8, or nested too deeply. */
+/** Reads JSON. @throws {Refusal} 400 if it is none, no UTF-8, nested too deeply, or holds too many values. */
 export function parseJson(bytes: Uint8Array): unknown {
-  // Before it is read: millions of levels would take memory many times the size of the text.
-  if (isNestedDeeper(bytes, maxDepth)) {
-    throw new Refusal(400, `The body is nested deeper than ${maxDepth} levels.`)
-  }
+  const excess = excessOf(bytes)
+  if (excess !== undefined) throw new Refusal(400, `The body ${excess}`)
   try {
     return JSON.parse(decoder.decode(bytes))
   } catch (cause) {
@@ -19,17 +18,32 @@ export function parseJson(bytes: Uint8Array): unknown {
   }
 }
 
-/** Whether lists and objects of JSON are nested in more levels than these. It need not be right. */
-function isNestedDeeper(bytes: Uint8Array, levels: number): boolean {
+/**
+ * Why JSON is not to be read, whether it is right or not: levels and values by the million take seconds, in which nothing else is done, and
+ * memory many times the size of the text.
+ */
+export function excessOf(bytes: Uint8Array): string | undefined {
   let level = 0
+  let values = 0
   for (let at = 0; at < bytes.length; at++) {
-    const byte = bytes[at]
-    if (byte === quote) at = endOfText(bytes, at)
-    else if (byte === openList || byte === openObject) {
-      if (++level > levels) return true
-    } else if (byte === closeList || byte === closeObject) level--
+    switch (bytes[at]) {
+      case quote:
+        at = endOfText(bytes, at)
+        break
+      case openList:
+      case openObject:
+        values++
+        if (++level > maxDepth) return `is nested deeper than ${maxDepth} levels.`
+        break
+      case closeList:
+      case closeObject:
+        level--
+        break
+      case comma:
+        values++
+    }
   }
-  return false
+  return values > maxValues ? `holds more than ${maxValues} values.` : undefined
 }
 
 /** Where the quote is that ends the text, else the end of all. */

@@ -102,6 +102,18 @@ describe.each(['sqlite', 'postgres'] as const)('bulk on %s', (store) => {
     expect((await stored(started.service.context.entries)).map(({ data }) => data)).toEqual(['1', '10'])
   })
 
+  test('a line of millions of values or levels is refused before it is read', async () => {
+    const lines = [`{"data":"x","a":[${'[],'.repeat(600_000)}0]}`, '['.repeat(100_000), '{"data":"3"}']
+    expect((await bulk(started.url, lines.join('\n'))).answer).toEqual({
+      accepted: 1,
+      rejected: 2,
+      errors: [
+        { line: 1, error: 'The entry holds more than 1000000 values.' },
+        { line: 2, error: 'The entry is nested deeper than 200 levels.' },
+      ],
+    })
+  })
+
   test('an array, packed or not, is taken as lines are', async () => {
     const body = '[{"data":"a"},\n 7, {"data":"b"}]'
     const json = { 'content-type': 'application/json' }

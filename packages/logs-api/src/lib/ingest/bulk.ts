@@ -1,5 +1,6 @@
 import type { Entries, NewEntry } from '../entries/entry.ts'
 import { newEntry } from '../entries/new-entry.ts'
+import { excessOf } from '../http/json-body.ts'
 import { Refusal } from '../http/refusal.ts'
 import type { Piece, Splitter } from './line-splitter.ts'
 import type { WriteRights } from './write-rights.ts'
@@ -32,6 +33,8 @@ const maxErrors = 1000
 const maxRows = 5000
 /** Of a batch: characters of JSON. */
 const maxLength = 4 * 1024 * 1024
+/** Characters up to which reading takes no time to speak of, whatever they are. */
+const longLine = 64 * 1024
 
 /**
  * Stores the entries of a body as it comes in, batch by batch; while one batch is being written the next is read, and no more.
@@ -109,6 +112,11 @@ class Bulk {
     }
     const text = line === 1 && piece.startsWith('\uFEFF') ? piece.slice(1) : piece
     if (text.trim() === '') return
+    const excess = text.length > longLine ? excessOf(Buffer.from(text)) : undefined
+    if (excess !== undefined) {
+      this.#reject(line, `The entry ${excess}`)
+      return
+    }
     let fields: unknown
     try {
       fields = JSON.parse(text)
