@@ -35,36 +35,37 @@ export async function measureGrowth(sizes: readonly number[]): Promise<readonly 
       )
       void filled
       stored = entries
-      await using service = await startService(url)
-      const agent = new Agent({ connections: 1 })
-      const ask = async (path: string): Promise<Record<string, unknown>> => {
-        const { statusCode, body } = await request(service.url + path, {
-          headers: { authorization: `Bearer ${service.token}` },
-          dispatcher: agent,
-        })
-        const answer = (await body.json()) as Record<string, unknown>
-        checked(statusCode === 200, path)
-        return answer
-      }
-      for (const [what, question] of Object.entries(kinds(ask, entries))) {
-        for (let warm = 0; warm < 50; warm++) await question(warm)
-        const times: number[] = []
-        for (let count = 0; count < questions; count++) {
-          const began = performance.now()
-          await question(count)
-          times.push(performance.now() - began)
-        }
-        rows.push({
-          store: stores.name,
-          entries,
-          what,
-          p50: quantile(times, 0.5),
-          p99: quantile(times, 0.99),
-        })
-      }
-      await agent.close()
+      rows.push(...(await askAll(stores.name, url, entries)))
     }
   }
+  return rows
+}
+
+/** All kinds of questions to a store with so many entries of `rows.ts`. */
+export async function askAll(store: string, url: string, entries: number): Promise<readonly GrowthRow[]> {
+  await using service = await startService(url)
+  const agent = new Agent({ connections: 1 })
+  const ask = async (path: string): Promise<Record<string, unknown>> => {
+    const { statusCode, body } = await request(service.url + path, {
+      headers: { authorization: `Bearer ${service.token}` },
+      dispatcher: agent,
+    })
+    const answer = (await body.json()) as Record<string, unknown>
+    checked(statusCode === 200, path)
+    return answer
+  }
+  const rows: GrowthRow[] = []
+  for (const [what, question] of Object.entries(kinds(ask, entries))) {
+    for (let warm = 0; warm < 50; warm++) await question(warm)
+    const times: number[] = []
+    for (let count = 0; count < questions; count++) {
+      const began = performance.now()
+      await question(count)
+      times.push(performance.now() - began)
+    }
+    rows.push({ store, entries, what, p50: quantile(times, 0.5), p99: quantile(times, 0.99) })
+  }
+  await agent.close()
   return rows
 }
 
