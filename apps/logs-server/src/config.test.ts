@@ -55,7 +55,7 @@ test('all that there is', async () => {
     exports: { directory: '/var/exports', expiryDays: 3 },
     retention: { intervalSeconds: 60 },
     linkBase: 'https://logs.test/hcp',
-    trustProxy: ['loopback'],
+    trustProxy: ['loopback', '10.0.0.0/8', '::1', 'fd00::/8'],
     metricsPort: 9102,
     maxPage: 500,
     rateLimit: { max: 600, windowSeconds: 60 },
@@ -63,6 +63,15 @@ test('all that there is', async () => {
   const config = await readConfig(await file(whole))
   expect(config).toEqual({ ...whole, bodies: { ...whole.bodies, caFile: join(folder, 'ca.pem') } })
   expect(secretsOf(config).toSorted()).toEqual(['hush-1', 'hush-2', 'p%40ss', 'p@ss'])
+})
+
+test('a mark of the byte order does not matter', async () => {
+  expect((await readConfig(await file(`\uFEFF${JSON.stringify(least)}`))).auth).toEqual(least.auth)
+})
+
+test('a password among the parameters of the database is a secret too', async () => {
+  const config = await readConfig(await file({ ...least, database: 'postgres://h/d?password=hu%20sh' }))
+  expect(secretsOf(config)).toContain('hu sh')
 })
 
 test('the database of the command line wins, and is relative to where the program was started', async () => {
@@ -109,6 +118,12 @@ test.each<[string, unknown, string]>([
     { ...least, systems: [{ ...system, nameservers: ['dns.test'] }] },
     'systems[0].nameservers[0] must be an address and a port',
   ],
+  [
+    'a proxy that is no address',
+    { ...least, trustProxy: ['loopback', 'proxy.test'] },
+    'trustProxy[1] must be an address',
+  ],
+  ['a network that is none', { ...least, trustProxy: ['10.0.0.0/33'] }, 'trustProxy[0] must be an address'],
   ['an id for no path', { ...least, systems: [{ ...system, id: 'a/b' }] }, 'systems[0].id must be letters'],
   [
     'two systems of one id',

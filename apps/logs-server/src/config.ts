@@ -144,7 +144,11 @@ const schema: z.ZodType<Config> = strict({
   linkBase: url(/^https?:$/, 'must be an http or https URL')
     .nullable()
     .optional(),
-  trustProxy: list(filled).optional(),
+  trustProxy: list(
+    filled.refine(isProxy, {
+      error: 'must be an address, a network such as 10.0.0.0/8, or loopback, linklocal or uniquelocal',
+    }),
+  ).optional(),
   metricsPort: whole(0, 65_535).default(0),
   maxPage: whole(1, 1_000_000).optional(),
   rateLimit: strict({ max: whole(1, 1_000_000_000), windowSeconds: whole(1, 86_400) })
@@ -177,7 +181,8 @@ async function content(file: string): Promise<unknown> {
     throw new UsageError(`The configuration cannot be read: ${(error as Error).message}.`)
   }
   try {
-    return JSON.parse(read) as unknown
+    // Some editors put a mark of the byte order in front.
+    return JSON.parse(read.replace(/^\uFEFF/, '')) as unknown
   } catch (error) {
     // Its message quotes the file, which has passwords in it.
     const where = /position \d+( \(line \d+ column \d+\))?/.exec((error as Error).message)?.[0]
@@ -221,15 +226,28 @@ function isNameserver(value: string): boolean {
   return isIP(bracketed ?? plain ?? '') !== 0 && Number(port) >= 1 && Number(port) <= 65_535
 }
 
+const proxyNames: ReadonlySet<string> = new Set(['loopback', 'linklocal', 'uniquelocal'])
+
+/** What Fastify takes as `trustProxy`. */
+function isProxy(value: string): boolean {
+  const [address = '', bits, ...more] = value.split('/')
+  if (bits === undefined && proxyNames.has(value)) return true
+  const most = isIP(address) === 6 ? 128 : 32
+  const network = bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) >= 1 && Number(bits) <= most)
+  return isIP(address) !== 0 && network && more.length === 0
+}
+
 /** All that must appear nowhere. */
 export function secretsOf({ auth, database, bodies, systems }: Config): string[] {
-  const password = URL.parse(database)?.password ?? ''
+  const url = URL.parse(database)
+  const password = url?.password ?? ''
   return [
     auth.secret,
     bodies?.password,
     ...systems.map((system) => system.password),
     password,
     decoded(password),
+    url?.searchParams.get('password') ?? '',
   ].filter((secret) => secret !== undefined && secret !== '') as string[]
 }
 
