@@ -159,7 +159,7 @@ export class EntryWriter {
     if (objects.length > 0) await this.#bodies.claim(trx, objects)
     for (const part of parts(rows)) {
       if (this.#database.dialect === 'sqlite') await this.#insertOnSqlite(trx, part)
-      else await this.#insertOnPostgres(trx, part)
+      else await this.#insertOnPostgres(trx, part, again)
     }
   }
 
@@ -182,13 +182,13 @@ export class EntryWriter {
     })
   }
 
-  async #insertOnPostgres(trx: Kysely<Tables>, rows: readonly EntryRow[]): Promise<void> {
+  async #insertOnPostgres(trx: Kysely<Tables>, rows: readonly EntryRow[], again: boolean): Promise<void> {
     await this.#database.insertMany(trx, {
       table: 'entries',
       columns: [...columns, 'words'],
       rows: rows.map((row) => [...valuesOf(row), vectorWords(row.text)]),
-      // Another process may repeat the same request at this moment.
-      ignoreKnown: rows.some((row) => row.repeatable),
+      // Another process may repeat the same request at this moment, and what is written again may be committed only now.
+      ignoreKnown: again || rows.some((row) => row.repeatable),
     })
   }
 }

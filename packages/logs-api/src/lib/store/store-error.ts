@@ -24,6 +24,11 @@ export function storeRefusal(error: unknown): Refusal | undefined {
       headers: { 'retry-after': '30' },
       cause: error,
     })
+  if (error instanceof Error && 'code' in error && rolledBack.has(error.code))
+    return new Refusal(503, 'Another request was changing the same rows. Send the request again.', {
+      headers: { 'retry-after': '1' },
+      cause: error,
+    })
   return undefined
 }
 
@@ -46,6 +51,9 @@ const postgresDown = /^(?:08...|53...|57P0[1-5]|25006)$/
 
 /** SQLSTATE of a query ended by `statement_timeout`. */
 const queryCanceled = '57014'
+
+/** SQLSTATE of transactions that PostgreSQL gave up for others: a serialization failure, a deadlock. */
+const rolledBack = new Set<unknown>(['40001', '40P01'])
 
 /** pg tells these by text alone. */
 const withoutCode =
