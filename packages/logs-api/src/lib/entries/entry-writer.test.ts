@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Transaction } from 'kysely'
-import { afterAll, describe, expect, test, vi } from 'vitest'
+import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
 import type { Database } from '../store/database.ts'
 import { openDatabase } from '../store/open-database.ts'
 import type { Tables } from '../store/schema.ts'
@@ -13,8 +13,14 @@ afterAll(() => stores[Symbol.asyncDispose]())
 const asc = { order: 'asc', data: true } as const
 
 describe.each(dialects)('the writer on %s', (dialect) => {
+  let database: Database
+  beforeAll(async () => {
+    database = await stores.open(dialect)
+  })
+  afterAll(() => database.close())
+  beforeEach(() => database.write.deleteFrom('entries').execute())
+
   test('calls that come together share transactions', async () => {
-    await using database = await stores.open(dialect)
     const { entries, metrics } = entryStore(database)
     await Promise.all(Array.from({ length: 300 }, () => entries.add(entry())))
     const text = await metrics.metrics()
@@ -24,7 +30,6 @@ describe.each(dialects)('the writer on %s', (dialect) => {
   })
 
   test('a transaction has a bounded number of rows and characters', async () => {
-    await using database = await stores.open(dialect)
     const { entries } = entryStore(database)
     const insert = vi.spyOn(database, 'insertMany')
     await Promise.all([
@@ -41,7 +46,6 @@ describe.each(dialects)('the writer on %s', (dialect) => {
   })
 
   test('an entry that the store refuses takes no other with it', async () => {
-    await using database = await stores.open(dialect)
     const { entries } = entryStore(database)
     const severities = [1, 99, 2, 3, 77, 4]
     const outcomes = await Promise.allSettled([
@@ -63,7 +67,6 @@ describe.each(dialects)('the writer on %s', (dialect) => {
   })
 
   test('nothing is acknowledged before it is committed', async () => {
-    await using database = await stores.open(dialect)
     const { entries } = entryStore(database)
     await Promise.all(
       Array.from({ length: 50 }, async (_, index) => {
@@ -74,7 +77,6 @@ describe.each(dialects)('the writer on %s', (dialect) => {
   })
 
   test('when the store fails all that wait are refused with 503, soon, and nothing is half there', async () => {
-    await using database = await stores.open(dialect)
     let down = true
     const failing: Database = {
       ...database,
@@ -97,7 +99,6 @@ describe.each(dialects)('the writer on %s', (dialect) => {
   test.each([1, 30])(
     'what was committed when the connection broke is not stored twice: %i together',
     async (count) => {
-      await using database = await stores.open(dialect)
       let broken = false
       const transaction = () => ({
         execute: async <Result>(work: (trx: Transaction<Tables>) => Promise<Result>): Promise<Result> => {
@@ -119,7 +120,6 @@ describe.each(dialects)('the writer on %s', (dialect) => {
   )
 
   test('what is committed only after the connection broke is not stored twice, and is no error', async () => {
-    await using database = await stores.open(dialect)
     const committed: Promise<unknown>[] = []
     const transaction = () => ({
       execute: async <Result>(work: (trx: Transaction<Tables>) => Promise<Result>): Promise<Result> => {
@@ -147,10 +147,10 @@ describe.each(dialects)('the writer on %s', (dialect) => {
   })
 
   test('a store that is closed refuses', async () => {
-    const database = await stores.open(dialect)
-    const { entries } = entryStore(database)
+    const other = await stores.open(dialect)
+    const { entries } = entryStore(other)
     await entries.add(entry())
-    await database.close()
+    await other.close()
     await expect(Promise.all([entries.add(entry()), entries.add(entry())])).rejects.toThrow()
   })
 })

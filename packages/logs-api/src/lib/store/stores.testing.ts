@@ -17,7 +17,9 @@ export class Stores implements AsyncDisposable {
   }
 
   async open(dialect: (typeof dialects)[number], options?: OpenOptions): Promise<Database> {
-    return openDatabase(await this.url(dialect), options)
+    // Each reader of SQLite is a thread, which takes its time to start.
+    const few = dialect === 'sqlite' ? { readers: 1 } : {}
+    return openDatabase(await this.url(dialect), { ...few, ...options })
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
