@@ -2,7 +2,7 @@ import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promise
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { CompiledQuery, type Kysely, sql } from 'kysely'
-import { afterAll, describe, expect, onTestFinished, test } from 'vitest'
+import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test } from 'vitest'
 import { Refusal } from '../http/refusal.ts'
 import type { Database, RowBatch } from './database.ts'
 import { openDatabase } from './open-database.ts'
@@ -106,14 +106,17 @@ describe('an error tells whether the store is down', () => {
 })
 
 describe.each(dialects)('on %s', (dialect) => {
-  async function open(): Promise<Database> {
-    const database = await stores.open(dialect)
-    onTestFinished(() => database.close())
-    return database
-  }
+  let database: Database
+  beforeAll(async () => {
+    database = await stores.open(dialect)
+  })
+  afterAll(() => database.close())
+  beforeEach(async () => {
+    await database.write.deleteFrom('entries').execute()
+    await database.write.deleteFrom('settings').execute()
+  })
 
   test('what was written is read as it was, and in whole numbers', async () => {
-    const database = await open()
     await database.insertMany(database.write, entries(3))
     const rows = await database.read.selectFrom('entries').selectAll().orderBy('log_id').execute()
     expect(rows).toMatchObject([
@@ -125,7 +128,6 @@ describe.each(dialects)('on %s', (dialect) => {
   })
 
   test('rows changed and removed are counted', async () => {
-    const database = await open()
     await database.insertMany(database.write, entries(10))
     const changed = await database.write
       .updateTable('entries')
@@ -138,7 +140,6 @@ describe.each(dialects)('on %s', (dialect) => {
   })
 
   test('a batch is stored as a whole or not at all', async () => {
-    const database = await open()
     await database.insertMany(database.write, entries(1, 50))
     await expect(database.insertMany(database.write, entries(100))).rejects.toThrow(/unique/i)
     expect(await countEntries(database.write)).toBe(1)
@@ -152,7 +153,6 @@ describe.each(dialects)('on %s', (dialect) => {
   })
 
   test('a batch may leave out what is there, and tells how many were not', async () => {
-    const database = await open()
     await database.insertMany(database.write, entries(10))
     const inserted = await database.insertMany(database.write, { ...entries(20), ignoreKnown: true })
     expect(inserted).toBe(10)
@@ -160,13 +160,11 @@ describe.each(dialects)('on %s', (dialect) => {
   })
 
   test('a batch of more rows than a statement has parameters is stored', async () => {
-    const database = await open()
     expect(await database.insertMany(database.write, entries(8_000))).toBe(8_000)
     expect(await countEntries(database.read)).toBe(8_000)
   })
 
   test('a reader sees nothing of a transaction before it ends, and does not wait for it', async () => {
-    const database = await open()
     await database.write.transaction().execute(async (trx) => {
       await database.insertMany(trx, entries(1))
       expect(await countEntries(database.read)).toBe(0)
@@ -175,7 +173,6 @@ describe.each(dialects)('on %s', (dialect) => {
   })
 
   test('transactions that begin together do not mix', async () => {
-    const database = await open()
     await writeSetting(database, 'n', '0')
     await Promise.all(
       Array.from({ length: 20 }, () =>
@@ -195,21 +192,19 @@ describe.each(dialects)('on %s', (dialect) => {
   })
 
   test('a query that takes too long is refused with 503, and the next one is answered', async () => {
-    const database = await stores.open(dialect, { readTimeout: 500, readers: 1 })
-    onTestFinished(() => database.close())
+    await using impatient = await stores.open(dialect, { readTimeout: 500, readers: 1 })
     const long =
       dialect === 'postgres'
         ? sql`select pg_sleep(20)`
         : sql`with recursive n(i) as (select 1 union all select i + 1 from n limit 20000000) select count(*) from n`
-    const error = await long.execute(database.read).catch((thrown: unknown) => thrown)
+    const error = await long.execute(impatient.read).catch((thrown: unknown) => thrown)
     const refusal = storeRefusal(error)
     expect(refusal).toBeInstanceOf(Refusal)
     expect([refusal?.status, refusal?.headers['retry-after']]).toEqual([503, '30'])
-    expect(await countEntries(database.read)).toBe(0)
+    expect(await countEntries(impatient.read)).toBe(0)
   })
 
   test('a secret is made once, for all that share the store', async () => {
-    const database = await open()
     const secrets = await Promise.all(
       Array.from({ length: 5 }, () => secretSetting(database, 'cursor_secret')),
     )
@@ -218,17 +213,17 @@ describe.each(dialects)('on %s', (dialect) => {
   })
 
   test('a probe writes and reads', async () => {
-    const database = await open()
-    await expect(probe(database)).resolves.toBeUndefined()
-    await database.close()
-    const error = await probe(database).catch((thrown: unknown) => thrown)
+    await using own = await stores.open(dialect)
+    await expect(probe(own)).resolves.toBeUndefined()
+    await own.close()
+    const error = await probe(own).catch((thrown: unknown) => thrown)
     expect(isStoreDown(error)).toBe(true)
   })
 
   test('closing twice is closing once', async () => {
-    const database = await open()
-    await Promise.all([database.close(), database.close()])
-    await database[Symbol.asyncDispose]()
+    await using own = await stores.open(dialect)
+    await Promise.all([own.close(), own.close()])
+    await own[Symbol.asyncDispose]()
   })
 })
 
