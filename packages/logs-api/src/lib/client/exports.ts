@@ -258,7 +258,8 @@ function taskOf(answer: unknown, place?: { project: string; server: string }): E
 
 function ended({ exportId, status, error }: ExportTask): LogsApiError {
   const why = error === undefined ? '' : ` ${error.message}`
-  const message = `The export ${exportId} is ${status}.${why}${status === 'cancelled' ? '' : ' Start another one.'}`
+  const how = status === 'cancelled' ? 'was cancelled' : `has ${status}`
+  const message = `The export ${exportId} ${how}.${why}${status === 'cancelled' ? '' : ' Start another one.'}`
   const facts = { apiCode: error?.code, apiText: error?.message, sent: true }
   return new LogsApiError('LOGS_API_EXPORT', message, false, facts)
 }

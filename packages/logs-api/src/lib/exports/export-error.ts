@@ -29,7 +29,12 @@ export function exportError(error: unknown, doing: 'prepare' | 'fetch' | 'store'
   const whom = doing === 'store' ? 'The namespace for archives' : "HCP's management API"
   if (typeof status === 'number') {
     const said = typeof reason === 'string' ? ` It says: ${sentence(reason)}` : ''
-    return failure(doing === 'store' ? '0509' : '0502', `${whom} answered with status ${status}.${said}`)
+    const advice =
+      status === 401 || status === 403 ? ' Have the account checked that the service uses there.' : ''
+    return failure(
+      doing === 'store' ? '0509' : '0502',
+      `${whom} answered with status ${status}.${said}${advice}`,
+    )
   }
   if (typeof code === 'string' && code.startsWith('HCP_'))
     return failure(

@@ -1,11 +1,14 @@
 import { randomUUID } from 'node:crypto'
+import { once } from 'node:events'
 import { existsSync } from 'node:fs'
 import { readdir, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { LogsFailedError } from '@hcp/mapi-logs'
 import { describe, expect, test } from 'vitest'
+import { startTestService } from '../http/service.testing.ts'
 import type { ExportTask } from './export-task.ts'
-import { base, type Bench, eventually, isOver, server, startBench } from './exports.testing.ts'
+import { base, type Bench, eventually, isOver, project, server, startBench, user } from './exports.testing.ts'
 
 const cancels = (bench: Bench): number => bench.asked('/mapi/logs?cancel')
 const prepares = (bench: Bench): number => bench.asked('/mapi/logs/prepare')
@@ -308,3 +311,44 @@ test('under retention an archive stays where it is, though the export has expire
     .executeTakeFirstOrThrow()
   expect(JSON.parse(archive!)).toMatchObject({ place: 'namespace', retry_at: expect.any(Number) })
 })
+
+test('an operation log that could not be closed at the end of its export is closed later', async () => {
+  await using bench = await startBench()
+  const id = await bench.start()
+  await bench.until(id, isOver)
+  const { database, operations } = bench.service.context
+  const { operation_id } = await database.read
+    .selectFrom('exports')
+    .select('operation_id')
+    .executeTakeFirstOrThrow()
+  await operations.change(operation_id, project, { status: 'in_progress', ended_at: null })
+  await bench.start()
+  await eventually(async () => (await operations.get(operation_id))?.status === 'success')
+})
+
+test('an HCP that does not answer that its job is freed holds up the end of the service for some seconds only', async () => {
+  const asked = Promise.withResolvers<void>()
+  let state = 'idle'
+  const logs = {
+    status: async () => ({ state, streamingInProgress: false }),
+    prepare: async () => void (state = 'ready'),
+    downloadTo: async () => {
+      throw new LogsFailedError('it is of no use')
+    },
+    cancel: ({ signal }: { signal: AbortSignal }) => {
+      asked.resolve()
+      return once(signal, 'abort').then(() => signal.throwIfAborted())
+    },
+  }
+  const system = { id: server, serial: 'SN1', project, logs: logs as never }
+  const { service, url } = await startTestService({
+    database: 'sqlite::memory:',
+    systems: [system],
+    exports: { pollInterval: 20 },
+  })
+  expect((await fetch(url + base, { method: 'POST', headers: user })).status).toBe(202)
+  await asked.promise
+  const begun = performance.now()
+  await service.close()
+  expect(performance.now() - begun).toBeLessThan(9_000)
+}, 30_000)

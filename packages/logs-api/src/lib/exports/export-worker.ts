@@ -46,7 +46,7 @@ type Outcome = 'worked' | 'idle' | 'waiting'
 
 /** Milliseconds between looks for what other processes have stored. */
 const lookInterval = 1_000
-/** Milliseconds that a prepare may still take for its answer at a stop, lest it be open whether HCP has a job of ours. */
+/** Milliseconds that an order to HCP may still take for its answer at a stop, lest it be open whether HCP has a job of ours. */
 const graceTime = 5_000
 /** Milliseconds for freeing HCP's job. */
 const freeTime = 15_000
@@ -136,9 +136,10 @@ export class ExportWorker {
     return Math.min(pause, Math.max(10, patience / 4))
   }
 
-  /** Removes files of exports that are at their end. */
+  /** Of exports that are at their end: removes files, and closes operation logs that whoever ended them could not close. */
   async #tidy(): Promise<ExportRow[]> {
-    const { archives, store, system } = this.#parts
+    const { archives, records, store, system } = this.#parts
+    for (const row of await store.withOpenOperation(system.id)) await records.close(row)
     const rows = (await store.open(system.id)).filter(isActive)
     await archives.prepare(system.id, new Set(rows.map(({ id }) => id)))
     return rows
@@ -146,14 +147,13 @@ export class ExportWorker {
 
   /** After the end of another process. */
   async #cleanUp(): Promise<void> {
-    const { archives, records, store, system } = this.#parts
+    const { archives } = this.#parts
     for (const row of await this.#tidy()) {
       const half = archiveOf(row)
       if (half === undefined) continue
       await archives.remove(half)
       await this.#change([row], { archive: null })
     }
-    for (const row of await store.withOpenOperation(system.id)) await records.close(row)
   }
 
   async #step(signal: AbortSignal): Promise<Outcome> {
@@ -246,16 +246,10 @@ export class ExportWorker {
     return 'worked'
   }
 
-  /** With time for the answer, also when the service stops. */
-  async #prepare({ start_date, end_date, snodes }: OwnJob, signal: AbortSignal): Promise<void> {
-    const grace = new AbortController()
-    const late = (): void => void setTimeout(() => grace.abort(), graceTime).unref()
-    signal.addEventListener('abort', late, { once: true })
-    try {
-      await this.#logs.prepare({ startDate: start_date, endDate: end_date, snodes, signal: grace.signal })
-    } finally {
-      signal.removeEventListener('abort', late)
-    }
+  #prepare({ start_date, end_date, snodes }: OwnJob, signal: AbortSignal): Promise<unknown> {
+    return withGrace(signal, (grace) =>
+      this.#logs.prepare({ startDate: start_date, endDate: end_date, snodes, signal: grace }),
+    )
   }
 
   async #started(own: OwnJob, users: readonly ExportRow[]): Promise<OwnJob> {
@@ -340,7 +334,7 @@ export class ExportWorker {
         }
       }
       if (status?.state === 'failed') {
-        await this.#cancel(own, status)
+        await this.#cancel(own, status, signal)
         await this.#again(users, new LogsFailedError('HCP says that preparing the logs failed.'))
         return undefined
       }
@@ -477,7 +471,7 @@ export class ExportWorker {
       const early =
         own.phase === 'intent' && nowMicroseconds() - own.sent_at < 2_000 * this.#parts.pollInterval
       if (early && isFree(status)) return 'waiting'
-      await this.#cancel(own, status)
+      await this.#cancel(own, status, signal)
     } catch (error) {
       signal.throwIfAborted()
       this.#report(error, "HCP's log job that was started here could not be freed; it is tried again.")
@@ -488,11 +482,13 @@ export class ExportWorker {
   }
 
   /** Cancels HCP's job if, by all that is known, it is ours. */
-  async #cancel(own: OwnJob, status: LogStatus): Promise<void> {
+  async #cancel(own: OwnJob, status: LogStatus, signal: AbortSignal): Promise<void> {
     // A failed one stands in nobody's way, and an order whose answer was lost may not have made it.
     const failed = status.state === 'failed' && own.phase !== 'intent'
     if (!failed && !isOurs(own, status)) return
-    await this.#logs.cancel({ signal: AbortSignal.timeout(freeTime) })
+    await withGrace(signal, (grace) =>
+      this.#logs.cancel({ signal: AbortSignal.any([grace, AbortSignal.timeout(freeTime)]) }),
+    )
   }
 
   /** Packs the other form and brings both to where archives are kept. */
@@ -644,6 +640,22 @@ export class ExportWorker {
     const { context, system } = this.#parts
     const { name, message: text } = error instanceof Error ? error : { name: typeof error, message: '' }
     context.log.warn({ system: system.id, error: name, reason: text }, message)
+  }
+}
+
+/** Does work whose signal is aborted some time after the other. */
+async function withGrace<Result>(
+  signal: AbortSignal,
+  work: (signal: AbortSignal) => Promise<Result>,
+): Promise<Result> {
+  const grace = new AbortController()
+  const late = (): void => void setTimeout(() => grace.abort(signal.reason), graceTime).unref()
+  if (signal.aborted) late()
+  else signal.addEventListener('abort', late, { once: true })
+  try {
+    return await work(grace.signal)
+  } finally {
+    signal.removeEventListener('abort', late)
   }
 }
 
