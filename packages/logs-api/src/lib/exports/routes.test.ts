@@ -254,3 +254,10 @@ test('all of it is in the description of the service', async () => {
   const paths = Object.keys((json as { paths: object }).paths)
   expect(paths.filter((path) => path.includes('exports'))).toHaveLength(6)
 })
+
+test('the place of an export is under the base of links, however that ends', async () => {
+  await using bench = await startBench({ options: { linkBase: 'https://logs.test/hcp/' } })
+  const { headers, json } = await bench.ask('POST', base, { body: {} })
+  const { export_id: id } = json as { export_id: string }
+  expect(headers.get('location')).toBe(`https://logs.test/hcp${base}/${id}`)
+})

@@ -56,7 +56,7 @@ export function exportRoutes(context: ServiceContext, exports: Exports): Fastify
           .code(202)
           .header(
             'location',
-            `${linkBase ?? ''}/v1/${path.map((part) => encodeURIComponent(part)).join('/')}`,
+            `${(linkBase ?? '').replace(/\/+$/, '')}/v1/${path.map((part) => encodeURIComponent(part)).join('/')}`,
           )
           .header('retry-after', retryAfter)
           .send(exportTask(row))
