@@ -462,3 +462,19 @@ describe('programs that die', () => {
     await opened[0]?.value.close()
   })
 })
+
+test('of a service that takes longer than the patience and then fails it is told too, once until it works', async () => {
+  const sink = new FakeSink()
+  const late = Promise.withResolvers<Error>()
+  sink.fail = () => late.promise
+  const { recorder, warnings } = await openRecorder({ sink, patience: 20, longestPause: 20 })
+  await recorder.record({ operation_type: 'slow' }, () => {})
+  expect(warnings).toEqual([])
+  late.resolve(new Error('no answer in time'))
+  await sink.until(() => sink.tries.length > 3)
+  expect(warnings).toEqual([expect.stringContaining('cannot be written: no answer in time')])
+  sink.fail = undefined
+  await sink.until(() => sink.tries.length > 5)
+  await recorder.close()
+  expect(sink.taken).toEqual(['add slow', 'close success'])
+})

@@ -81,6 +81,8 @@ export class OperationRecorder implements AsyncDisposable {
   readonly #actions: Map<string, RunningLog[]> = new Map()
   /** The last try failed or takes too long: nobody waits for the next. */
   #down = false
+  /** The warning that it failed was given. */
+  #warned = false
   #delivering: Promise<void> | undefined
   #resting: AbortController | undefined
   #closed = false
@@ -278,14 +280,15 @@ export class OperationRecorder implements AsyncDisposable {
       if (error === undefined || error instanceof OperationRefusedError) {
         this.#queue.shift()
         next.tried.resolve()
-        if (error === undefined) this.#down = false
+        if (error === undefined) this.#down = this.#warned = false
         else await this.#setAside(next.record, error)
         rest = this.#options.firstPause
         // Should this fail, the sink gets it once more, at the next start.
         void this.#spool.done(next.record.n).catch(() => {})
         continue
       }
-      if (!this.#down) {
+      if (!this.#warned) {
+        this.#warned = true
         this.#warn(
           `Operation logs cannot be written: ${messageOf(error)}. They are kept in ${this.#options.folder} and tried again.`,
         )
