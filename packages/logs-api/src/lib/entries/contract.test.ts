@@ -312,6 +312,23 @@ describe.each(dialects)('%s:', (dialect) => {
       }
     })
 
+    test('numbers that JavaScript cannot hold come back as they were sent, one by one and in bulk', async () => {
+      const dataset = newDataset()
+      const numbers = '"big":12345678901234567890,"small":[1e-400,{"huge":-1e400}]'
+      const line = `{"dataset_id":"${dataset}","data":"x",${numbers}}`
+      for (const route of ['/logs', '/v2/logs/bulk']) {
+        const answer = await fetch(running.url + route, {
+          method: 'POST',
+          headers: bearer(admin),
+          body: line,
+        })
+        expect(answer.ok).toBe(true)
+        await answer.text()
+      }
+      const found = await fetch(`${running.url}/v2/logs?dataset_id=${dataset}`, { headers: bearer(admin) })
+      expect((await found.text()).split(numbers).length - 1).toBe(2)
+    })
+
     test('has the headers of the original', async () => {
       const { headers } = await ask(`GET /logs/${await add({ data: 'x' })}`)
       expect(headers).toMatchObject({

@@ -1,5 +1,6 @@
 import { sql } from 'kysely'
 import type { Registry } from 'prom-client'
+import { parseExactly } from '../exact-json.ts'
 import type { ServiceLog } from '../http/context.ts'
 import type { BodyOptions } from '../http/options.ts'
 import { Refusal } from '../http/refusal.ts'
@@ -292,7 +293,7 @@ function entryOf(row: EntryRowInPage, data: boolean): Entry {
     severity,
     data: data ? textOf(row) : undefined,
     dataMissing: false,
-    fields: fields === null ? {} : (JSON.parse(fields) as Record<string, unknown>),
+    fields: fields === null ? {} : (parseExactly(fields) as Record<string, unknown>),
   }
 }
 

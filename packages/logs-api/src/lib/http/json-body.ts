@@ -1,3 +1,4 @@
+import { parseExactly } from '../exact-json.ts'
 import { Refusal } from './refusal.ts'
 
 // What reads values by recursion would run out of stack.
@@ -12,7 +13,7 @@ export function parseJson(bytes: Uint8Array): unknown {
   const excess = excessOf(bytes)
   if (excess !== undefined) throw new Refusal(400, `The body ${excess}`)
   try {
-    return JSON.parse(decoder.decode(bytes))
+    return parseExactly(decoder.decode(bytes))
   } catch (cause) {
     throw new Refusal(400, 'The body is not JSON in UTF-8.', { cause })
   }

@@ -1,4 +1,5 @@
 import type { Entries, NewEntry } from '../entries/entry.ts'
+import { parseExactly } from '../exact-json.ts'
 import { newEntry } from '../entries/new-entry.ts'
 import { excessOf } from '../http/json-body.ts'
 import { Refusal } from '../http/refusal.ts'
@@ -119,7 +120,7 @@ class Bulk {
     }
     let fields: unknown
     try {
-      fields = JSON.parse(text)
+      fields = parseExactly(text)
     } catch {
       this.#reject(line, 'The line is not JSON.')
       return
