@@ -12,7 +12,7 @@ import { randomValue, type Schema } from './random-value.ts'
 
 // Requests made of the service's own description, right and wrong ones, on all its routes at once: HCP_FUZZ_SECONDS says for how long.
 
-const seconds = Number(process.env.HCP_FUZZ_SECONDS ?? 8)
+const seconds = Number(process.env.HCP_FUZZ_SECONDS ?? 4)
 const atOnce = 8
 /** Milliseconds that any answer may take. */
 const patience = 10_000
