@@ -17,9 +17,12 @@ export interface MemoryRow {
 }
 
 /** Streams about as many bytes of lines into the service, then all of them out of it. */
-export async function measureMemory(bytes: number): Promise<readonly MemoryRow[]> {
+export async function measureMemory(
+  bytes: number,
+  openStores: typeof allStores = allStores,
+): Promise<readonly MemoryRow[]> {
   const rows: MemoryRow[] = []
-  for (const open of allStores) {
+  for (const open of openStores) {
     await using stores = await open()
     await using service = await startService(await stores.fresh())
     const authorization = `Bearer ${service.token}`

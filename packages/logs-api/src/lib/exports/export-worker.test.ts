@@ -1,14 +1,22 @@
-import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import { existsSync } from 'node:fs'
 import { readdir, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { LogsFailedError } from '@hcp/mapi-logs'
 import { describe, expect, test } from 'vitest'
 import { startTestService } from '../http/service.testing.ts'
 import type { ExportTask } from './export-task.ts'
-import { base, type Bench, eventually, isOver, project, server, startBench, user } from './exports.testing.ts'
+import {
+  base,
+  type Bench,
+  eventually,
+  isOver,
+  project,
+  server,
+  startBench,
+  temporaryFolder,
+  user,
+} from './exports.testing.ts'
 
 const cancels = (bench: Bench): number => bench.asked('/mapi/logs?cancel')
 const prepares = (bench: Bench): number => bench.asked('/mapi/logs/prepare')
@@ -38,7 +46,8 @@ async function leftOnDisk(bench: Bench): Promise<string[]> {
 
 describe('a folder for exports that cannot be used', () => {
   test('is told to those who wait; once it can be used, they go on', async () => {
-    const directory = join(tmpdir(), `exports-${randomUUID()}`)
+    await using home = await temporaryFolder()
+    const directory = join(home.path, 'exports')
     await writeFile(directory, 'a file where a folder should be')
     await using bench = await startBench({ exports: { directory } })
     const id = await bench.start()
@@ -46,11 +55,11 @@ describe('a folder for exports that cannot be used', () => {
     expect(await bench.task(id)).toMatchObject({ status: 'processing', percentage: '0%' })
     await rm(directory)
     expect(await bench.until(id, isOver)).toMatchObject({ status: 'completed' })
-    await rm(directory, { recursive: true })
   })
 
   test('is the end of an export after the patience', async () => {
-    const directory = join(tmpdir(), `exports-${randomUUID()}`)
+    await using home = await temporaryFolder()
+    const directory = join(home.path, 'exports')
     await writeFile(directory, 'a file where a folder should be')
     await using bench = await startBench({ exports: { directory, patience: 200 } })
     const id = await bench.start()
@@ -61,7 +70,6 @@ describe('a folder for exports that cannot be used', () => {
       error_info: task.error?.error_msg,
     })
     expect(bench.asked('/mapi/logs')).toBe(0)
-    await rm(directory)
   })
 })
 

@@ -1,7 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtemp, readdir, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
@@ -23,6 +22,7 @@ import {
   project,
   serial,
   server,
+  temporaryFolder,
   user,
 } from './exports.testing.ts'
 
@@ -37,9 +37,7 @@ interface Child extends AsyncDisposable {
 
 async function startChild(work: ServiceWork): Promise<Child> {
   const program = fileURLToPath(new URL('exports-child.testing.ts', import.meta.url))
-  const env = { ...process.env, NODE_COMPILE_CACHE: join(tmpdir(), 'hcp-exports-compiled') }
   const child = spawn(process.execPath, ['--no-warnings', program, JSON.stringify(work)], {
-    env,
     stdio: ['ignore', 'pipe', 'inherit'],
   })
   const [line] = (await once(createInterface({ input: child.stdout }), 'line')) as [string]
@@ -92,7 +90,8 @@ describe('a process that is killed', () => {
   test.each(moments)(
     'while $name: the next one ends the export with the same package of HCP, and frees HCP',
     async ({ reached, fault, bodies = false, preparation = 100 }) => {
-      const folder = await mkdtemp(join(tmpdir(), 'exports-'))
+      await using home = await temporaryFolder()
+      const folder = home.path
       await using hcp = await startEmulator({ choices: { logPreparationMs: preparation } })
       hcp.seedLogs({ bytes: 200_000 })
       if (fault !== undefined) hcp.addFault(fault)
@@ -133,7 +132,6 @@ describe('a process that is killed', () => {
         .executeTakeFirstOrThrow()
       const operation = await next.service.context.operations.get(row.operation_id)
       expect(operation?.status).toBe('success')
-      await rm(folder, { recursive: true })
     },
   )
 
@@ -141,7 +139,8 @@ describe('a process that is killed', () => {
     { name: 'just now: it is ours', minutes: 0, ours: true },
     { name: "long ago: it is somebody else's", minutes: 11, ours: false },
   ])('after an order whose answer nobody heard, given $name', async ({ minutes, ours }) => {
-    const folder = await mkdtemp(join(tmpdir(), 'exports-'))
+    await using home = await temporaryFolder()
+    const folder = home.path
     await using hcp = await startEmulator({ choices: { logPreparationMs: 200 } })
     const where = { ports: hcp.ports, dns: hcp.dns, ca: hcp.ca }
     await using logs = logsOf(where)
@@ -186,11 +185,11 @@ describe('a process that is killed', () => {
       expect(asked(hcp, '/mapi/logs?cancel')).toBe(0)
     }
     expect(asked(hcp, '/mapi/logs/prepare')).toBe(1)
-    await rm(folder, { recursive: true, force: true })
   })
 
   test('while it waits for somebody else: the next one waits on, and cancels nothing', async () => {
-    const folder = await mkdtemp(join(tmpdir(), 'exports-'))
+    await using home = await temporaryFolder()
+    const folder = home.path
     await using hcp = await startEmulator({ choices: { logPreparationMs: 600_000 } })
     const where = { ports: hcp.ports, dns: hcp.dns, ca: hcp.ca }
     const database = `sqlite:${join(folder, 'logs.db')}`
@@ -208,12 +207,12 @@ describe('a process that is killed', () => {
     })
     expect(await show(next.url, id)).toMatchObject({ status: 'processing', percentage: '0%' })
     expect(asked(hcp, '/mapi/logs?cancel')).toBe(0)
-    await rm(folder, { recursive: true, force: true })
   })
 })
 
 test('of two processes on one PostgreSQL one exports, and when it is killed the other goes on', async () => {
-  const folder = await mkdtemp(join(tmpdir(), 'exports-'))
+  await using home = await temporaryFolder()
+  const folder = home.path
   await using hcp = await startEmulator({ choices: { logPreparationMs: 3_000 } })
   hcp.seedLogs({ bytes: 100_000 })
   const where = { ports: hcp.ports, dns: hcp.dns, ca: hcp.ca }
@@ -236,5 +235,4 @@ test('of two processes on one PostgreSQL one exports, and when it is killed the 
   expect(asked(hcp, '/mapi/logs/prepare')).toBeLessThanOrEqual(2)
   expect(asked(hcp, '/mapi/logs?cancel')).toBe(asked(hcp, '/mapi/logs/prepare'))
   expect((await logs.status()).state).toBe('idle')
-  await rm(folder, { recursive: true })
 })

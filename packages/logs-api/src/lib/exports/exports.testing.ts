@@ -183,3 +183,9 @@ export async function eventually(what: () => Promise<boolean> | boolean): Promis
     await pause(10)
   }
 }
+
+/** A folder that goes last, when it is declared first: after all that writes into it. */
+export async function temporaryFolder(): Promise<AsyncDisposable & { readonly path: string }> {
+  const path = await mkdtemp(join(tmpdir(), 'exports-'))
+  return { path, [Symbol.asyncDispose]: () => rm(path, { recursive: true, force: true }) }
+}

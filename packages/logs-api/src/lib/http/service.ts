@@ -53,7 +53,6 @@ export interface LogsService extends AsyncDisposable {
 }
 
 const noLog: ServiceLog = { info: () => {}, warn: () => {}, error: () => {} }
-const hour = 3_600_000
 
 /**
  * Opens the database and makes the service around it.
@@ -118,15 +117,8 @@ export async function createLogsService(options: LogsServiceOptions): Promise<Lo
     // Clients open some ahead of need. To the server they are not idle: it would wait for their first request.
     const used = ({ socket }: IncomingMessage): void => void unused.delete(socket)
     app.server.on('request', used).on('upgrade', used)
-    const purge = setInterval(() => {
-      idempotency
-        .purge()
-        .catch((error: unknown) => log.warn({ error: String(error) }, 'Old keys were not removed.'))
-    }, hour)
-    purge.unref()
 
     const close = async (patience: number): Promise<void> => {
-      clearInterval(purge)
       stopping.abort(new Error('The service is stopping.'))
       for (const socket of unused) socket.destroy()
       // Also those that speak WebSocket, which the server counts no longer as its own.
