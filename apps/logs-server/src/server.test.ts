@@ -61,7 +61,7 @@ test('what is under way when it is told to stop is finished; a tail ends', async
   await using server = startServer(['--config', file, '--port', '0'])
   const { url } = await server.ready()
   await using client = new LogsClient(url, { token: admin, retry: false })
-  const tail = client.tail({}, { patience: 1 })
+  const tail = client.tail({ name: 'nothing is called so' }, { patience: 1 })
   const tailing = tail.next().catch((error: unknown) => error)
   const begun = Promise.withResolvers<void>()
   const entries = async function* (): AsyncGenerator<{ data: string }, void> {

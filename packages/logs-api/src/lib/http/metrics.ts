@@ -13,12 +13,10 @@ export function requestHistogram(registry: Registry): Histogram<'method' | 'hand
   })
 }
 
-/** A server that answers `GET /metrics` and nothing else. */
+/** A server that answers every GET with the metrics: `/metrics` by custom, and there is nothing else. */
 export async function serveMetrics(registry: Registry, host: string, port: number): Promise<Server> {
   const server = createServer((request, response) => {
-    if (request.url?.split('?')[0] !== '/metrics') {
-      response.writeHead(404).end()
-    } else if (request.method !== 'GET' && request.method !== 'HEAD') {
+    if (request.method !== 'GET' && request.method !== 'HEAD') {
       response.writeHead(405, { allow: 'GET, HEAD' }).end()
     } else {
       registry.metrics().then(
