@@ -1,7 +1,7 @@
 import type { Caller } from '../http/context.ts'
 import { Refusal } from '../http/refusal.ts'
 import { parseTime } from '../time.ts'
-import type { Operation, OperationField, OperationSort } from './operation.ts'
+import { type Operation, type OperationField, operationFields, type OperationSort } from './operation.ts'
 
 /** What a list of API B is asked for. */
 export interface ListParameters {
@@ -15,23 +15,12 @@ export interface ListParameters {
 }
 
 const times = ['started_at', 'ended_at'] as const
-const shown = [
-  'id',
-  'project_id',
-  'operation_type',
-  'checkpoint_id',
-  'plan_id',
-  'provider_id',
-  'restore_id',
-  'scheduled_operation_id',
-  'status',
-  'error_info',
-  'extra_info',
-  ...times,
-] as const
-const sortable: ReadonlySet<string> = new Set([...shown, 'created_at', 'updated_at'])
+const sortable: ReadonlySet<string> = new Set(operationFields)
 const everybodysFilters: ReadonlySet<string> = new Set(['checkpoint_id', 'plan_id', 'restore_id', 'status'])
-const adminsFilters: ReadonlySet<string> = new Set(shown)
+/** What is shown. */
+const adminsFilters: ReadonlySet<string> = new Set(
+  operationFields.filter((field) => field !== 'created_at' && field !== 'updated_at'),
+)
 const paging: ReadonlySet<string> = new Set([
   'limit',
   'marker',

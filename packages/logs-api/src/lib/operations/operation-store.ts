@@ -2,36 +2,19 @@ import { randomUUID } from 'node:crypto'
 import { type RawBuilder, sql } from 'kysely'
 import { Refusal } from '../http/refusal.ts'
 import type { Database } from '../store/database.ts'
+import { isStorable } from '../store/storable-text.ts'
 import { nowMicroseconds } from '../time.ts'
-import type {
-  NewOperation,
-  Operation,
-  OperationChanges,
-  OperationField,
-  OperationPage,
-  OperationQuery,
-  Operations,
-  OperationSort,
+import {
+  type NewOperation,
+  type Operation,
+  type OperationChanges,
+  type OperationField,
+  operationFields,
+  type OperationPage,
+  type OperationQuery,
+  type Operations,
+  type OperationSort,
 } from './operation.ts'
-
-/** All but `holder`, which is the service's own affair. */
-const fields = [
-  'id',
-  'project_id',
-  'operation_type',
-  'checkpoint_id',
-  'plan_id',
-  'provider_id',
-  'restore_id',
-  'scheduled_operation_id',
-  'status',
-  'started_at',
-  'ended_at',
-  'error_info',
-  'extra_info',
-  'created_at',
-  'updated_at',
-] as const satisfies OperationField[]
 
 const alwaysSet: ReadonlySet<OperationField> = new Set([
   'id',
@@ -109,12 +92,12 @@ export class OperationStore implements Operations {
       .set({ ...changes, updated_at: nowMicroseconds() })
       .where('id', '=', id)
     if (project !== undefined) update = update.where('project_id', '=', project)
-    return update.returning(fields).executeTakeFirst()
+    return update.returning(operationFields).executeTakeFirst()
   }
 
   async get(id: string, project?: string): Promise<Operation | undefined> {
     if (!isStorable(id) || (project !== undefined && !isStorable(project))) return undefined
-    let query = this.#database.read.selectFrom('operation_logs').select(fields).where('id', '=', id)
+    let query = this.#database.read.selectFrom('operation_logs').select(operationFields).where('id', '=', id)
     if (project !== undefined) query = query.where('project_id', '=', project)
     return query.executeTakeFirst()
   }
@@ -123,7 +106,7 @@ export class OperationStore implements Operations {
     const { project, equal = {}, from, before, after, offset = 0, limit } = asked
     const sort = totalOrder(asked.sort)
     checkTexts(equal)
-    let query = this.#database.read.selectFrom('operation_logs').select(fields)
+    let query = this.#database.read.selectFrom('operation_logs').select(operationFields)
     if (project !== undefined) query = query.where('project_id', '=', project)
     for (const [field, value] of Object.entries(equal)) {
       query = query.where(isEqual(field as OperationField, value))
@@ -184,9 +167,6 @@ function isBehind(sort: readonly OperationSort[], place: Partial<Operation>): Ra
   // Follows from the rest, and lets the store begin in the middle of its index.
   return sql`${sql.ref(first.field)} ${sql.raw(first.direction === 'asc' ? '>=' : '<=')} ${value} and ${behind}`
 }
-
-/** PostgreSQL's text holds neither. */
-const isStorable = (text: string): boolean => text.isWellFormed() && !text.includes('\0')
 
 function checkTexts(values: object): void {
   for (const [field, value] of Object.entries(values)) {

@@ -24,6 +24,25 @@ export type NewOperation = Pick<Operation, 'project_id' | 'operation_type'> & {
 
 export type OperationField = keyof Operation
 
+/** All of them. In the store there is also `holder`, which is the service's own affair. */
+export const operationFields: readonly OperationField[] = [
+  'id',
+  'project_id',
+  'operation_type',
+  'checkpoint_id',
+  'plan_id',
+  'provider_id',
+  'restore_id',
+  'scheduled_operation_id',
+  'status',
+  'error_info',
+  'extra_info',
+  'started_at',
+  'ended_at',
+  'created_at',
+  'updated_at',
+]
+
 /** What may be changed in an operation log. */
 export type OperationChanges = {
   readonly [Field in Exclude<keyof Operation, 'id' | 'project_id' | 'created_at' | 'updated_at'>]?:

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import type { Database } from '../store/database.ts'
 import { readSetting, writeSetting } from '../store/settings.ts'
+import { isStorable } from '../store/storable-text.ts'
 
 /** What is kept for how long. Of the rules, the first that fits an entry decides; an entry that none fits is kept. */
 export interface RetentionPolicy {
@@ -47,7 +48,7 @@ const text = (field: string): z.ZodString =>
     .string({ error: `${field} must be text of 1 to 255 characters.` })
     .min(1, { error: `${field} must be text of 1 to 255 characters.` })
     .max(255, { error: `${field} must be text of 1 to 255 characters.` })
-    .refine((value) => value.isWellFormed() && !value.includes('\0'), {
+    .refine(isStorable, {
       error: `${field} must be well-formed text.`,
     })
 
